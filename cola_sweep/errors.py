@@ -1,10 +1,12 @@
-"""The one error a user can cause, and the one way it is shown.
+"""What a user did wrong, and the one way it is shown.
 
 Imports nothing but the standard library, so that every room may raise it.
 """
 
+import argparse
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 
 class UserError(Exception):
@@ -34,3 +36,10 @@ def run_main(main: Callable[[], int]) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """argparse, but a wrong flag is one line as well."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; {self.prog} --help lists what there is\n")
