@@ -1,0 +1,5 @@
+"""GraphQL fields of artifacts."""
+
+from cola_sweep.server.graphql import Resolvers
+
+resolvers = Resolvers()
