@@ -1,0 +1,389 @@
+"""What a sweep left on its W&B server, as frames: runs, histories, tables of predictions.
+
+The one module of the report that talks to a server, through `wandb.Api` alone, so it reads wandb.ai
+and the embedded server alike. Imports wandb (inside functions), pandas, `stats` for the ranking.
+
+    results = pull("entity/project/abc123")
+    results.runs[["id", "best", "config.lr"]]
+
+Columns are named after where they come from: `config.lr`, `provenance.device`, `summary.cost/seconds`;
+where a summary value is an object (`define_metric(summary="max,last")`), `summary.valid/mcc.max`.
+"""
+
+import json
+import math
+import os
+import queue
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import pandas as pd
+
+from cola_sweep import stats
+from cola_sweep.errors import UserError
+
+if TYPE_CHECKING:
+    import wandb
+
+T = TypeVar("T")
+
+DEFAULT_PROJECT = "cola-sweep"
+DEFAULT_METRIC = "valid/mcc"
+PREDICTIONS_OF = 5  # tables pulled: those of the best so many runs
+REACH_SECONDS = 5
+REQUEST_SECONDS = 20
+SLOW_SECONDS = 60  # downloads and scans
+PROGRESS_SECONDS = 5
+HISTORY_ROWS = 10_000  # up to this many come whole in one request; longer histories are scanned in pages
+FAILURES_IN_A_ROW = 3  # so many runs whose history cannot be read: the server is gone
+RUN_COLUMNS = ("id", "name", "state", "created", "url", "best", "last", "logged")
+
+
+@dataclass(frozen=True)
+class SweepResults:
+    """One sweep, pulled whole.
+
+    Attributes:
+        path: `entity/project/id`.
+        config: the sweep's YAML.
+        metric, goal: what the sweep optimises, and which way.
+        runs: one row a run (`RUN_COLUMNS`, then `config.*`, `provenance.*`, `summary.*`), oldest first.
+        histories: one row a run and epoch: `run`, `epoch`, `step`, then every number logged there.
+        predictions: by run id, for the best few: `index`, `sentence`, `label` and `predicted` as 0 and 1,
+            and what else the trial put in the table.
+        notes: what could not be read, one line each.
+    """
+
+    path: str
+    name: str
+    url: str
+    state: str
+    config: dict[str, Any]
+    metric: str
+    goal: stats.Goal
+    runs: pd.DataFrame
+    histories: pd.DataFrame
+    predictions: dict[str, pd.DataFrame] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return self.path.rsplit("/", 1)[-1]
+
+
+def pull(sweep_path: str | None = None, *, predictions_of: int = PREDICTIONS_OF) -> SweepResults:
+    """Read a sweep from the server the user is logged in to.
+
+    Args:
+        sweep_path: `entity/project/id`, `project/id`, `id` or the sweep's address; the newest sweep if None.
+
+    Raises:
+        UserError: server not reachable, not logged in, key refused, no such sweep, or no sweep at all.
+    """
+    return read(connect(), sweep_path, predictions_of=predictions_of)
+
+
+def connect() -> "wandb.Api":
+    """The API of the configured server, after a short check that it answers and takes the key.
+
+    Raises:
+        UserError: it does not.
+    """
+    import wandb
+    from wandb.sdk.lib import wbauth
+
+    base_url = os.environ.get("WANDB_BASE_URL") or wandb.setup().settings.base_url
+    _check_reachable(base_url)
+    try:
+        # wandb.Api() would ask for a key at the terminal, and wait for it.
+        known = wbauth.authenticate_session(host=base_url, source="report", prompt=False, update_session=False)
+        if known is None:
+            raise UserError(base_url, rule="you are not logged in", fix="run `make serve`, or `wandb login`")
+        return wandb.Api(timeout=REQUEST_SECONDS)
+    except (wandb.errors.AuthenticationError, wandb.errors.UsageError) as error:
+        raise UserError(
+            base_url, rule=f"the server refused the API key ({error})", fix="run `wandb login --relogin`"
+        ) from error
+
+
+def _check_reachable(base_url: str) -> None:
+    """Any HTTP answer will do; wandb itself would try a dead address 20 times."""
+    if not base_url.startswith(("http://", "https://")):
+        raise UserError("WANDB_BASE_URL", got=base_url, rule="must begin with http:// or https://", fix="correct it")
+    request = urllib.request.Request(base_url.rstrip("/") + "/graphql", method="HEAD")
+    try:
+        with urllib.request.urlopen(request, timeout=REACH_SECONDS):
+            pass
+    except urllib.error.HTTPError:
+        pass
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise UserError(
+            base_url,
+            rule=f"the W&B server does not answer ({reason})",
+            fix="start it with `make serve`, or set WANDB_BASE_URL to one that runs",
+        ) from error
+
+
+def read(api: Any, sweep_path: str | None = None, *, predictions_of: int = PREDICTIONS_OF) -> SweepResults:
+    """Like `pull`, from an `api` that is connected."""
+    sweep = _newest_sweep(api) if sweep_path is None else _sweep(api, sweep_path)
+    path = f"{sweep.entity}/{sweep.project}/{sweep.id}"
+    config = sweep.config or {}
+    metric, goal = _objective(config)
+    notes: list[str] = []
+    raw = {run.id: run for run in _all_runs(api, sweep, path)}
+    epochs = _epochs(raw, notes)
+    runs = _runs_frame([_run_row(run, epochs[run_id], metric, goal) for run_id, run in raw.items()])
+    board = stats.rank(runs, goal)
+    best = board.loc[board["rank"].notna(), "id"].head(predictions_of)
+    tables = {run_id: _predictions(raw[run_id], notes) for run_id in best}
+    return SweepResults(
+        path=path,
+        name=str(sweep.name),
+        url=str(sweep.url),
+        state=str(sweep.state).lower(),
+        config=config,
+        metric=metric,
+        goal=goal,
+        runs=runs,
+        histories=_histories_frame(epochs),
+        predictions={run_id: table for run_id, table in tables.items() if table is not None},
+        notes=tuple(notes),
+    )
+
+
+def _sweep(api: Any, path: str) -> Any:
+    parts = [part for part in path.strip("/ ").replace("/sweeps/", "/").split("/") if part]
+    if "://" in path:
+        parts = parts[2:]
+    if not 1 <= len(parts) <= 3:
+        raise UserError(
+            "SWEEP", got=path, rule="is not a sweep's path", fix="write entity/project/id, project/id or id"
+        )
+    entity, project = _home(api)
+    full = "/".join([entity, project][: 3 - len(parts)] + parts)
+    return _ask(
+        lambda: api.sweep(full), f"sweep {full}", missing="does not exist; `make report` without SWEEP takes the newest"
+    )
+
+
+def _newest_sweep(api: Any) -> Any:
+    entity, project = _home(api)
+    where = f"project {entity}/{project}"
+    start = "start one with `wandb sweep sweeps/lr.yaml`, or set WANDB_PROJECT"
+    sweeps = _ask(
+        lambda: list(_each("sweeps", api.project(name=project, entity=entity).sweeps())),
+        where,
+        missing=f"does not exist; {start}",
+    )
+    if not sweeps:
+        raise UserError(where, rule="has no sweep yet", fix=start)
+    return max(sweeps, key=lambda sweep: str(sweep.created_at))
+
+
+def _home(api: Any) -> tuple[str, str]:
+    """Entity and project that a short path leaves out."""
+    entity = api.settings["entity"] or _ask(lambda: api.default_entity, "your account")
+    if not entity:
+        raise UserError(
+            "your account", rule="has no default entity", fix="set WANDB_ENTITY, or write entity/project/id"
+        )
+    return entity, api.settings["project"] or DEFAULT_PROJECT
+
+
+def _ask(call: Callable[[], T], where: str, *, missing: str = "was not found") -> T:
+    """`call`, with what the client raises as one line. The client has retried by then, for REQUEST_SECONDS at most."""
+    try:
+        return call()
+    except ValueError as error:  # the client's word for "not there"
+        rule, _, fix = missing.partition("; ")
+        raise UserError(where, rule=rule, fix=fix or str(error)) from error
+    except _server_errors() as error:
+        raise UserError(
+            where, rule=f"the server could not answer ({error})", fix="look at its log, then try again"
+        ) from error
+
+
+def _server_errors() -> tuple[type[Exception], ...]:
+    import wandb
+    from wandb.sdk.lib.service.service_connection import WandbApiFailedError
+
+    return wandb.errors.Error, WandbApiFailedError, OSError
+
+
+def _all_runs(api: Any, sweep: Any, path: str) -> list[Any]:
+    pages = api.runs(
+        f"{sweep.entity}/{sweep.project}",
+        filters={"$and": [{"sweep": sweep.id}]},
+        order="+created_at",
+        per_page=100,
+        lazy=False,
+    )
+    return _ask(lambda: list(_each("runs", pages)), f"runs of {path}")
+
+
+def _objective(config: Mapping[str, Any]) -> tuple[str, stats.Goal]:
+    """Name and goal of the metric; W&B minimizes where a sweep names a metric and no goal."""
+    metric = config.get("metric") or {"name": DEFAULT_METRIC, "goal": "maximize"}
+    return str(metric.get("name") or DEFAULT_METRIC), "maximize" if metric.get("goal") == "maximize" else "minimize"
+
+
+def _epochs(runs: Mapping[str, Any], notes: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """The history of each run, as one mapping an epoch."""
+    epochs: dict[str, list[dict[str, Any]]] = {}
+    failures = 0
+    for run_id in _each("histories", runs):
+        try:
+            epochs[run_id] = by_epoch(_history(runs[run_id]))
+            failures = 0
+        except _server_errors() as error:
+            epochs[run_id] = []
+            failures += 1
+            if failures == FAILURES_IN_A_ROW:
+                rule = f"the server stopped answering ({error})"
+                raise UserError(f"history of run {run_id}", rule=rule, fix="look at its log, then try again") from error
+            notes.append(f"The history of run {run_id} could not be read: {error}.")
+    return epochs
+
+
+def _history(run: Any) -> Iterable[Mapping[str, Any]]:
+    if (getattr(run, "history_line_count", None) or 0) <= HISTORY_ROWS:
+        return run.history(samples=HISTORY_ROWS, pandas=False)
+    return _within(SLOW_SECONDS, lambda: list(run.scan_history()))
+
+
+def by_epoch(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """History rows merged to one an epoch, as Lightning logs the losses and metrics of an epoch in separate rows.
+
+    Rows that hold nothing but values of single training steps (`*_step`) are dropped. Where no epoch was
+    logged (another project's sweep) each row stays, with its place as the epoch.
+    """
+    epochs: dict[float, dict[str, Any]] = {}
+    for place, row in enumerate(rows):
+        values = {key: number for key, value in row.items() if (number := _number(value)) is not None}
+        epoch = values.pop("epoch", float(place))
+        step = values.pop("trainer/global_step", values.get("_step", float(place)))
+        values = {key: value for key, value in values.items() if not key.startswith("_") and not key.endswith("_step")}
+        if values:
+            merged = epochs.setdefault(epoch, {"step": step})
+            merged.update(values, step=max(step, merged["step"]))
+    return [{"epoch": epoch, **epochs[epoch]} for epoch in sorted(epochs)]
+
+
+def _number(value: Any) -> float | None:
+    """A number as float, NaN and infinities too (which native JSON has to write as text); else None."""
+    if isinstance(value, str):
+        return float(value) if value in ("NaN", "Infinity", "-Infinity") else None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _histories_frame(epochs: Mapping[str, list[dict[str, Any]]]) -> pd.DataFrame:
+    frame = pd.DataFrame([{"run": run_id, **row} for run_id, rows in epochs.items() for row in rows])
+    first = ["run", "epoch", "step"]
+    return frame.reindex(columns=first + sorted(set(frame) - set(first)))
+
+
+def _runs_frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows)
+    return frame.reindex(columns=[*RUN_COLUMNS, *(column for column in frame if column not in RUN_COLUMNS)])
+
+
+def _run_row(run: Any, epochs: list[dict[str, Any]], metric: str, goal: stats.Goal) -> dict[str, Any]:
+    config = {key: value for key, value in run.config.items() if not key.startswith("_")}
+    provenance = config.pop("provenance", None)
+    summary = {key: value for key, value in run.summary_metrics.items() if not key.startswith("_")}
+    values = [row[metric] for row in epochs if metric in row] or _summary_values(summary.get(metric), goal)
+    finite = [value for value in values if math.isfinite(value)]
+    return {
+        "id": run.id,
+        "name": run.name or run.id,
+        "state": run.state,
+        "created": str(getattr(run, "created_at", "") or ""),
+        "url": run.url,
+        "best": (max(finite) if goal == "maximize" else min(finite)) if finite else math.nan,
+        "last": values[-1] if values else math.nan,
+        "logged": len(values),
+        **_flat("config", config),
+        **_flat("provenance", provenance if isinstance(provenance, Mapping) else {}),
+        **{key: value for key, value in _flat("summary", summary).items() if isinstance(value, bool | int | float)},
+    }
+
+
+def _summary_values(value: Any, goal: stats.Goal) -> list[float]:
+    """Best, then last value of a metric by its summary, for a run without history."""
+    if isinstance(value, Mapping):
+        members = ("max" if goal == "maximize" else "min", "best", "last")
+        return [number for member in members if (number := _number(value.get(member))) is not None]
+    number = _number(value)
+    return [] if number is None else [number]
+
+
+def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings as dotted keys; lists as JSON text, so that every cell can be compared and grouped."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(f"{prefix}.{key}", value)
+        else:
+            flat[f"{prefix}.{key}"] = json.dumps(value) if isinstance(value, list) else value
+    return flat
+
+
+def _predictions(run: Any, notes: list[str]) -> pd.DataFrame | None:
+    """The run's `predictions` table with labels as 0 and 1, or None and a note."""
+    entry = run.summary_metrics.get("predictions")
+    path = entry.get("path") if isinstance(entry, Mapping) else None
+    if not path:
+        notes.append(f"Run {run.id} logged no predictions table.")
+        return None
+    try:
+        table = _within(SLOW_SECONDS, lambda: _download_table(run, path))
+        return table.assign(label=stats.binary(table["label"]), predicted=stats.binary(table["predicted"]))
+    except (KeyError, ValueError, *_server_errors()) as error:
+        notes.append(f"The predictions table of run {run.id} could not be read: {error}.")
+        return None
+
+
+def _download_table(run: Any, path: str) -> pd.DataFrame:
+    with tempfile.TemporaryDirectory() as folder:
+        with run.file(path).download(root=folder, replace=True) as file:
+            content = json.loads(file.read())
+    return pd.DataFrame(content["data"], columns=content["columns"])
+
+
+def _within(seconds: float, call: Callable[[], T]) -> T:
+    """`call` in a thread, or TimeoutError: the client waits without end for downloads and scans."""
+    outcomes: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            outcomes.put((call(), None))
+        except BaseException as error:
+            outcomes.put((None, error))
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        value, error = outcomes.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError(f"no answer in {seconds:g} s") from None
+    if error is not None:
+        raise error
+    return cast(T, value)
+
+
+def _each(what: str, items: Iterable[T]) -> Iterator[T]:
+    """`items`, with a line on stderr now and then if they take long."""
+    said = time.monotonic()
+    for place, item in enumerate(items, 1):
+        if time.monotonic() - said > PROGRESS_SECONDS:
+            said = time.monotonic()
+            print(f"reading {what}: {place} so far", file=sys.stderr)
+        yield item
