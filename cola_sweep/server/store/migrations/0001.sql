@@ -25,6 +25,7 @@ CREATE TABLE projects (
     id INTEGER PRIMARY KEY,
     entity TEXT NOT NULL,
     name TEXT NOT NULL,
+    description TEXT,
     created_at TEXT NOT NULL,
     UNIQUE (entity, name)
 );
@@ -68,11 +69,16 @@ CREATE TABLE runs (
     config_json TEXT NOT NULL DEFAULT '{}',    -- each key {"value": v}, as the client sends it
     summary_json TEXT NOT NULL DEFAULT '{}',
     system_json TEXT NOT NULL DEFAULT '{}',    -- newest value of each system metric
-    keys_json TEXT NOT NULL DEFAULT '{}',      -- history keys: {key: {type: count}}
+    keys_json TEXT NOT NULL DEFAULT '{}',      -- what history holds of each key (see history_keys.py)
+    history_lines INTEGER NOT NULL DEFAULT 0,  -- one more than the greatest line of each stream
+    events_lines INTEGER NOT NULL DEFAULT 0,
+    console_lines INTEGER NOT NULL DEFAULT 0,
+    last_step INTEGER,                         -- greatest step of history
     tags_json TEXT NOT NULL DEFAULT '[]',
     group_name TEXT,
     job_type TEXT,
     notes TEXT,
+    description TEXT,
     host TEXT,
     program TEXT,
     repo TEXT,
@@ -93,12 +99,24 @@ CREATE TABLE runs (
     UNIQUE (project_id, name)
 );
 CREATE INDEX runs_by_sweep ON runs (sweep_id);
+CREATE INDEX runs_by_age ON runs (project_id, created_at, id);
+
+-- What run.alert() said.
+CREATE TABLE alerts (
+    id INTEGER PRIMARY KEY,
+    run_id INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    title TEXT NOT NULL,
+    text TEXT NOT NULL,
+    severity TEXT NOT NULL,                -- INFO WARN ERROR
+    created_at TEXT NOT NULL
+);
+CREATE INDEX alerts_by_run ON alerts (run_id);
 
 -- Line i of a stream is row (run, i); a repeated request overwrites.
 CREATE TABLE history (
     run_id INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
     line INTEGER NOT NULL,
-    step INTEGER,
+    step INTEGER NOT NULL,
     data TEXT NOT NULL,
     PRIMARY KEY (run_id, line)
 ) WITHOUT ROWID;
@@ -128,3 +146,116 @@ CREATE TABLE files (
     updated_at TEXT NOT NULL,
     UNIQUE (run_id, name)
 );
+
+-- Artifacts. AUTOINCREMENT, since manifests and histories keep ids: that of a deleted row must never name another.
+CREATE TABLE artifact_types (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    project_id INTEGER NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    description TEXT,
+    created_at TEXT NOT NULL,
+    UNIQUE (project_id, name)
+);
+
+CREATE TABLE artifact_collections (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    project_id INTEGER NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
+    type_id INTEGER NOT NULL REFERENCES artifact_types (id) ON DELETE CASCADE,
+    kind TEXT NOT NULL,                    -- ArtifactSequence (versions logged here) or ArtifactPortfolio (linked here)
+    name TEXT NOT NULL,
+    description TEXT,
+    next_version INTEGER NOT NULL DEFAULT 0,   -- the number of a deleted version is not given again
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL,
+    UNIQUE (project_id, name)
+);
+CREATE INDEX artifact_collections_by_type ON artifact_collections (type_id);
+
+CREATE TABLE artifacts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    sequence_id INTEGER NOT NULL REFERENCES artifact_collections (id) ON DELETE CASCADE,
+    run_id INTEGER REFERENCES runs (id) ON DELETE SET NULL,    -- that made it
+    state TEXT NOT NULL,                   -- PENDING until its manifest and files are here, then COMMITTED
+    digest TEXT NOT NULL,
+    distributed_id TEXT,
+    description TEXT,
+    metadata_json TEXT,
+    ttl_seconds INTEGER,                   -- null: inherited; -2: switched off
+    history_step INTEGER,
+    wanted_aliases_json TEXT NOT NULL DEFAULT '[]',    -- given when it is committed
+    size INTEGER NOT NULL DEFAULT 0,
+    file_count INTEGER NOT NULL DEFAULT 0,
+    manifest_id INTEGER,                   -- the whole one, of artifact_manifests
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+);
+CREATE INDEX artifacts_by_digest ON artifacts (sequence_id, digest);
+CREATE INDEX artifacts_by_run ON artifacts (run_id);
+
+-- The ids that clients choose for artifacts and sequences before the server has numbered them.
+CREATE TABLE artifact_client_ids (
+    client_id TEXT PRIMARY KEY,
+    artifact_id INTEGER REFERENCES artifacts (id) ON DELETE CASCADE,
+    sequence_id INTEGER REFERENCES artifact_collections (id) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE INDEX artifact_client_ids_by_artifact ON artifact_client_ids (artifact_id);
+CREATE INDEX artifact_client_ids_by_sequence ON artifact_client_ids (sequence_id);
+
+-- A version: this artifact is number `version` of that collection, from its commit or its link on.
+CREATE TABLE artifact_memberships (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    collection_id INTEGER NOT NULL REFERENCES artifact_collections (id) ON DELETE CASCADE,
+    artifact_id INTEGER NOT NULL REFERENCES artifacts (id) ON DELETE CASCADE,
+    version INTEGER NOT NULL,
+    created_at TEXT NOT NULL,
+    UNIQUE (collection_id, version),
+    UNIQUE (artifact_id, collection_id)
+);
+
+CREATE TABLE artifact_aliases (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    membership_id INTEGER NOT NULL REFERENCES artifact_memberships (id) ON DELETE CASCADE,
+    collection_id INTEGER NOT NULL REFERENCES artifact_collections (id) ON DELETE CASCADE,
+    alias TEXT NOT NULL,
+    UNIQUE (collection_id, alias)
+);
+CREATE INDEX artifact_aliases_by_membership ON artifact_aliases (membership_id);
+
+CREATE TABLE artifact_tags (
+    id INTEGER PRIMARY KEY,
+    artifact_id INTEGER REFERENCES artifacts (id) ON DELETE CASCADE,       -- either this
+    collection_id INTEGER REFERENCES artifact_collections (id) ON DELETE CASCADE,  -- or this
+    name TEXT NOT NULL,
+    UNIQUE (artifact_id, name),
+    UNIQUE (collection_id, name)
+);
+
+CREATE TABLE artifact_manifests (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    artifact_id INTEGER NOT NULL REFERENCES artifacts (id) ON DELETE CASCADE,
+    kind TEXT NOT NULL,                    -- FULL, INCREMENTAL (on top of base_id) or PATCH (a part of many)
+    digest TEXT NOT NULL DEFAULT '',       -- base64 MD5 of its bytes; empty while the client has not said
+    base_id INTEGER,                       -- an artifact
+    received INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX artifact_manifests_by_artifact ON artifact_manifests (artifact_id);
+
+-- Stored files (references have none). Rows of a pending artifact keep the bytes that it was promised.
+CREATE TABLE artifact_files (
+    artifact_id INTEGER NOT NULL REFERENCES artifacts (id) ON DELETE CASCADE,
+    path TEXT NOT NULL,
+    md5 TEXT NOT NULL,                     -- hex
+    size INTEGER,
+    PRIMARY KEY (artifact_id, path)
+) WITHOUT ROWID;
+CREATE INDEX artifact_files_by_md5 ON artifact_files (md5);
+
+CREATE TABLE artifact_lineage (
+    run_id INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    artifact_id INTEGER NOT NULL REFERENCES artifacts (id) ON DELETE CASCADE,
+    role TEXT NOT NULL,                    -- output (logged) or input (used)
+    used_as TEXT,
+    created_at TEXT NOT NULL,
+    PRIMARY KEY (run_id, artifact_id, role)
+) WITHOUT ROWID;
+CREATE INDEX artifact_lineage_by_artifact ON artifact_lineage (artifact_id);
