@@ -1,0 +1,5 @@
+"""History."""
+
+from cola_sweep.server.graphql import Resolvers
+
+resolvers = Resolvers()

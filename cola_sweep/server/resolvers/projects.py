@@ -1,0 +1,5 @@
+"""Projects."""
+
+from cola_sweep.server.graphql import Resolvers
+
+resolvers = Resolvers()

@@ -1,0 +1,5 @@
+"""Runs."""
+
+from cola_sweep.server.graphql import Resolvers
+
+resolvers = Resolvers()
