@@ -1,0 +1,5 @@
+"""Agents."""
+
+from cola_sweep.server.graphql import Resolvers
+
+resolvers = Resolvers()

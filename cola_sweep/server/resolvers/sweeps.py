@@ -1,0 +1,5 @@
+"""Sweeps."""
+
+from cola_sweep.server.graphql import Resolvers
+
+resolvers = Resolvers()
