@@ -1,0 +1,127 @@
+"""Lightning callbacks: keep the best epoch, stop on request, fail on divergence, one line per epoch.
+
+They decide and keep; what is logged of the best epoch is logged by `train`, however the fit ends.
+Imports endings, metric_names, model and samples; torch and lightning.
+"""
+
+import math
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from cola_sweep.endings import StopRequest, TrialFailed
+from cola_sweep.metric_names import OBJECTIVE
+from cola_sweep.model import Batch, save_model
+from cola_sweep.samples import Predictions
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best epoch so far; its weights lie in the folder that `BestEpoch` was given."""
+
+    epoch: int  # counted from 1
+    metrics: dict[str, float]  # by name, as logged in that epoch
+    predictions: Predictions
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether the model calls every sentence acceptable, or none."""
+        return self.metrics["valid/positive_rate"] in (0.0, 1.0)
+
+
+class BestEpoch(pl.Callback):
+    """Keeps predictions and weights of the epoch with the highest `valid/mcc`, the first among equals."""
+
+    def __init__(self, folder: Path, tokenizer: Any) -> None:
+        self.best: Best | None = None
+        self._folder = folder
+        self._tokenizer = tokenizer
+        self._batches: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._batches = []
+
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:  # fmt: skip
+        self._batches.append((batch["index"], batch["labels"], outputs))
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("valid/")}
+        if is_better(metrics[OBJECTIVE], self.best.metrics[OBJECTIVE] if self.best else None):
+            self.best = Best(trainer.current_epoch + 1, metrics, in_order(self._batches))
+            save_model(pl_module, self._tokenizer, self._folder)  # type: ignore[arg-type]
+
+
+def is_better(value: float, best: float | None) -> bool:
+    """Whether `value` is above `best`; NaN never is, and anything else is above None."""
+    return not math.isnan(value) and (best is None or value > best)
+
+
+def in_order(batches: list[tuple[Tensor, Tensor, Tensor]]) -> Predictions:
+    """One epoch's batches (index, labels, logits), in the order of the split."""
+    index, labels, logits = (torch.cat(column).cpu() for column in zip(*batches, strict=True))
+    order = index.argsort()
+    return Predictions(index[order].numpy(), labels[order].numpy(), logits[order].double().numpy())
+
+
+class StopOnRequest(pl.Callback):
+    """Ends the fit at the next batch once a signal came."""
+
+    def __init__(self, request: StopRequest) -> None:
+        self._request = request
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self._request.check()
+
+    def on_validation_batch_end(self, *_: Any) -> None:
+        self._request.check()
+
+
+class FailOnDivergence(pl.Callback):
+    """Ends the fit when a loss is no longer finite: the weights then never recover.
+
+    Looks every `log_every_n_steps`, since each look makes a GPU wait.
+    """
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step % trainer.log_every_n_steps == 0:
+            self._check("train/loss", float(outputs["loss"]), trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._check("valid/loss", float(trainer.callback_metrics["valid/loss"]), trainer)
+
+    @staticmethod
+    def _check(name: str, loss: float, trainer: pl.Trainer) -> None:
+        if not math.isfinite(loss):
+            raise TrialFailed(
+                f"diverged: {name} is {loss} at step {trainer.global_step}, epoch {trainer.current_epoch + 1}"
+            )
+
+
+class EpochLines(pl.Callback):
+    """One line per epoch, for logs; on a terminal Lightning's progress bar shows more."""
+
+    def __init__(self, stream: TextIO = sys.stdout) -> None:
+        self._stream = stream
+        self._started = 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._started = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        shown = ("train/loss_epoch", "valid/loss_epoch", "valid/acc", OBJECTIVE)
+        values = "  ".join(f"{name} {float(trainer.callback_metrics[name]):.4f}" for name in shown)
+        seconds = time.monotonic() - self._started
+        print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {values}  {seconds:.1f} s", file=self._stream)

@@ -1,0 +1,127 @@
+"""What a trial costs: seconds, sentences a second, memory and, where the machine tells, energy.
+
+Imports torch and lightning; nothing of ours.
+"""
+
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+POWERCAP = Path("/sys/class/powercap")
+JOULES_PER_KWH = 3.6e6
+
+
+class EnergyMeter:
+    """Joules used since it was made, by the processor packages (RAPL) and the first GPU (NVML).
+
+    Both count the whole package or device, whatever else runs there. RAPL's counters wrap around within the hour on a
+    busy machine, so `update` must be called more often than that. `joules` is None where nothing can be read, which is
+    so for RAPL unless an administrator made it readable.
+    """
+
+    def __init__(self, powercap: Path = POWERCAP) -> None:
+        self._counters: list[tuple[Callable[[], float], float]] = [*_packages(powercap), *_gpu()]
+        self._last = [read() for read, _ in self._counters]
+        self.joules = 0.0 if self._counters else None
+
+    def update(self) -> None:
+        for i, (read, wrap) in enumerate(self._counters):
+            now = read()
+            self.joules += (now - self._last[i]) % wrap  # type: ignore[operator]
+            self._last[i] = now
+
+
+def _packages(powercap: Path) -> list[tuple[Callable[[], float], float]]:
+    """A reader in joules and the value at which it wraps, per package; its parts have a second colon in the name."""
+    found = []
+    for zone in sorted(powercap.glob("intel-rapl:*")):
+        if zone.name.count(":") > 1:
+            continue
+        counter = zone / "energy_uj"
+        try:
+            counter.read_text()
+            wrap = int((zone / "max_energy_range_uj").read_text()) / 1e6
+        except (OSError, ValueError):
+            continue
+        found.append((lambda counter=counter: int(counter.read_text()) / 1e6, wrap))
+    return found
+
+
+def _gpu() -> list[tuple[Callable[[], float], float]]:
+    if not torch.cuda.is_available():
+        return []
+    try:
+        import pynvml
+    except ImportError:
+        return []
+    try:
+        pynvml.nvmlInit()
+        # By UUID: NVML does not know of CUDA_VISIBLE_DEVICES.
+        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(0).uuid}")
+        pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
+    except pynvml.NVMLError:
+        return []
+    return [(lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3, float("inf"))]
+
+
+def peak_memory_mb() -> float:
+    """Most memory held at once, in MB of 10^6 bytes: the GPU's where there is one, else the process's."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
+class Cost(pl.Callback):
+    """Measures a fit; `totals` may be asked at any time, so that a stopped trial has a cost too."""
+
+    def __init__(self, meter: EnergyMeter, clock: Callable[[], float] = time.monotonic) -> None:
+        self._meter = meter
+        self._clock = clock
+        self._started = clock()
+        self._validating_since: float | None = None
+        self._validation_seconds = 0.0
+        self._sentences = 0
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._started = self._clock()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._sentences += len(batch["labels"])
+        self._meter.update()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._validating_since = self._clock()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._close_validation()
+        self._meter.update()
+
+    def totals(self) -> dict[str, float]:
+        """`cost/seconds` from the start of the fit, validation included; sentences are trained ones per second of
+        training alone; `cost/kwh` only where measurable."""
+        self._close_validation()
+        seconds = self._clock() - self._started
+        training = seconds - self._validation_seconds
+        costs = {
+            "cost/seconds": seconds,
+            "cost/samples_per_second": self._sentences / training if training > 0 else 0.0,
+            "cost/peak_memory_mb": peak_memory_mb(),
+        }
+        self._meter.update()
+        if self._meter.joules is not None:
+            costs["cost/kwh"] = self._meter.joules / JOULES_PER_KWH
+        return costs
+
+    def _close_validation(self) -> None:
+        if self._validating_since is not None:
+            self._validation_seconds += self._clock() - self._validating_since
+            self._validating_since = None

@@ -1,0 +1,74 @@
+"""How a trial ends: on request, as a failure, or well; and the exit code that process and run share.
+
+Lightning answers SIGTERM with a clean exit, which makes a stopped trial look finished. Here the first
+SIGTERM or SIGINT is remembered, and training ends at the next batch with 128 + its number.
+SIGINT is also how wandb passes on the server's stop.
+
+Imports nothing of ours but the error; the standard library otherwise.
+"""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from cola_sweep.errors import UserError
+
+
+class Stopped(BaseException):
+    """The trial was asked to stop. Not an `Exception`, so that no library takes it for a failure of its own."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signum).name}")
+        self.signum = signum
+
+
+class TrialFailed(Exception):
+    """The trial cannot give a result, for a reason in its data or settings rather than in our code."""
+
+
+class StopRequest:
+    """The signal that asked the trial to stop, if one did.
+
+    Until `deferred` is set a signal raises `Stopped` where it strikes: there is nothing to save yet. From then on it
+    is only remembered, for `check` to raise at a good moment.
+    """
+
+    def __init__(self) -> None:
+        self.signum: int | None = None
+        self.deferred = False
+
+    def check(self) -> None:
+        """Raises: Stopped: a signal came."""
+        if self.signum is not None:
+            raise Stopped(self.signum)
+
+    def receive(self, signum: int, _: FrameType | None = None) -> None:
+        """The signal handler. A second Ctrl-C does not wait for the good moment."""
+        again = self.signum is not None
+        self.signum = self.signum or signum
+        if again and signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        if not self.deferred:
+            self.check()
+
+
+@contextmanager
+def stop_requests() -> Iterator[StopRequest]:
+    """Listen to SIGTERM and SIGINT; the handlers that were there come back afterwards. Main thread only."""
+    request = StopRequest()
+    before = {signum: signal.signal(signum, request.receive) for signum in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield request
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def exit_code(error: BaseException) -> int:
+    """2 for what the user can put right, 128 + signal when asked to stop (as a shell has it), else 1."""
+    if isinstance(error, Stopped):
+        return 128 + error.signum
+    if isinstance(error, KeyboardInterrupt):
+        return 128 + signal.SIGINT
+    return 2 if isinstance(error, UserError) else 1
