@@ -1,7 +1,8 @@
 """What a sweep left on its W&B server, as frames: runs, histories, tables of predictions.
 
 The one module of the report that talks to a server, through `wandb.Api` alone, so it reads wandb.ai
-and the embedded server alike. Imports wandb (inside functions), pandas, `stats` for the ranking.
+and the embedded server alike. Imports wandb (inside functions), pandas,
+`frames` and, for the ranking, `stats`.
 
     results = pull("entity/project/abc123")
     results.runs[["id", "best", "config.lr"]]
@@ -11,7 +12,6 @@ where a summary value is an object (`define_metric(summary="max,last")`), `summa
 """
 
 import json
-import math
 import os
 import queue
 import sys
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pandas as pd
 
-from cola_sweep import stats
+from cola_sweep import frames, stats
 from cola_sweep.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ SLOW_SECONDS = 60  # downloads and scans
 PROGRESS_SECONDS = 5
 HISTORY_ROWS = 10_000  # up to this many come whole in one request; longer histories are scanned in pages
 FAILURES_IN_A_ROW = 3  # so many runs whose history cannot be read: the server is gone
-RUN_COLUMNS = ("id", "name", "state", "created", "url", "best", "last", "logged")
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class SweepResults:
         path: `entity/project/id`.
         config: the sweep's YAML.
         metric, goal: what the sweep optimises, and which way.
-        runs: one row a run (`RUN_COLUMNS`, then `config.*`, `provenance.*`, `summary.*`), oldest first.
+        runs: one row a run (`frames.RUN_COLUMNS`, then `config.*`, `provenance.*`, `summary.*`), oldest first.
         histories: one row a run and epoch: `run`, `epoch`, `step`, then every number logged there.
         predictions: by run id, for the best few: `index`, `sentence`, `label` and `predicted` as 0 and 1,
             and what else the trial put in the table.
@@ -141,7 +140,7 @@ def read(api: Any, sweep_path: str | None = None, *, predictions_of: int = PREDI
     notes: list[str] = []
     raw = {run.id: run for run in _all_runs(api, sweep, path)}
     epochs = _epochs(raw, notes)
-    runs = _runs_frame([_run_row(run, epochs[run_id], metric, goal) for run_id, run in raw.items()])
+    runs = frames.runs_frame([frames.run_row(run, epochs[run_id], metric, goal) for run_id, run in raw.items()])
     board = stats.rank(runs, goal)
     best = board.loc[board["rank"].notna(), "id"].head(predictions_of)
     tables = {run_id: _predictions(raw[run_id], notes) for run_id in best}
@@ -154,7 +153,7 @@ def read(api: Any, sweep_path: str | None = None, *, predictions_of: int = PREDI
         metric=metric,
         goal=goal,
         runs=runs,
-        histories=_histories_frame(epochs),
+        histories=frames.histories_frame(epochs),
         predictions={run_id: table for run_id, table in tables.items() if table is not None},
         notes=tuple(notes),
     )
@@ -242,7 +241,7 @@ def _epochs(runs: Mapping[str, Any], notes: list[str]) -> dict[str, list[dict[st
     failures = 0
     for run_id in _each("histories", runs):
         try:
-            epochs[run_id] = by_epoch(_history(runs[run_id]))
+            epochs[run_id] = frames.by_epoch(_history(runs[run_id]))
             failures = 0
         except _server_errors() as error:
             epochs[run_id] = []
@@ -260,83 +259,6 @@ def _history(run: Any) -> Iterable[Mapping[str, Any]]:
     return _within(SLOW_SECONDS, lambda: list(run.scan_history()))
 
 
-def by_epoch(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """History rows merged to one an epoch, as Lightning logs the losses and metrics of an epoch in separate rows.
-
-    Rows that hold nothing but values of single training steps (`*_step`) are dropped. Where no epoch was
-    logged (another project's sweep) each row stays, with its place as the epoch.
-    """
-    epochs: dict[float, dict[str, Any]] = {}
-    for place, row in enumerate(rows):
-        values = {key: number for key, value in row.items() if (number := _number(value)) is not None}
-        epoch = values.pop("epoch", float(place))
-        step = values.pop("trainer/global_step", values.get("_step", float(place)))
-        values = {key: value for key, value in values.items() if not key.startswith("_") and not key.endswith("_step")}
-        if values:
-            merged = epochs.setdefault(epoch, {"step": step})
-            merged.update(values, step=max(step, merged["step"]))
-    return [{"epoch": epoch, **epochs[epoch]} for epoch in sorted(epochs)]
-
-
-def _number(value: Any) -> float | None:
-    """A number as float, NaN and infinities too (which native JSON has to write as text); else None."""
-    if isinstance(value, str):
-        return float(value) if value in ("NaN", "Infinity", "-Infinity") else None
-    return float(value) if isinstance(value, int | float) else None
-
-
-def _histories_frame(epochs: Mapping[str, list[dict[str, Any]]]) -> pd.DataFrame:
-    frame = pd.DataFrame([{"run": run_id, **row} for run_id, rows in epochs.items() for row in rows])
-    first = ["run", "epoch", "step"]
-    return frame.reindex(columns=first + sorted(set(frame) - set(first)))
-
-
-def _runs_frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows)
-    return frame.reindex(columns=[*RUN_COLUMNS, *(column for column in frame if column not in RUN_COLUMNS)])
-
-
-def _run_row(run: Any, epochs: list[dict[str, Any]], metric: str, goal: stats.Goal) -> dict[str, Any]:
-    config = {key: value for key, value in run.config.items() if not key.startswith("_")}
-    provenance = config.pop("provenance", None)
-    summary = {key: value for key, value in run.summary_metrics.items() if not key.startswith("_")}
-    values = [row[metric] for row in epochs if metric in row] or _summary_values(summary.get(metric), goal)
-    finite = [value for value in values if math.isfinite(value)]
-    return {
-        "id": run.id,
-        "name": run.name or run.id,
-        "state": run.state,
-        "created": str(getattr(run, "created_at", "") or ""),
-        "url": run.url,
-        "best": (max(finite) if goal == "maximize" else min(finite)) if finite else math.nan,
-        "last": values[-1] if values else math.nan,
-        "logged": len(values),
-        **_flat("config", config),
-        **_flat("provenance", provenance if isinstance(provenance, Mapping) else {}),
-        **{key: value for key, value in _flat("summary", summary).items() if isinstance(value, bool | int | float)},
-    }
-
-
-def _summary_values(value: Any, goal: stats.Goal) -> list[float]:
-    """Best, then last value of a metric by its summary, for a run without history."""
-    if isinstance(value, Mapping):
-        members = ("max" if goal == "maximize" else "min", "best", "last")
-        return [number for member in members if (number := _number(value.get(member))) is not None]
-    number = _number(value)
-    return [] if number is None else [number]
-
-
-def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested mappings as dotted keys; lists as JSON text, so that every cell can be compared and grouped."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(f"{prefix}.{key}", value)
-        else:
-            flat[f"{prefix}.{key}"] = json.dumps(value) if isinstance(value, list) else value
-    return flat
-
-
 def _predictions(run: Any, notes: list[str]) -> pd.DataFrame | None:
     """The run's `predictions` table with labels as 0 and 1, or None and a note."""
     entry = run.summary_metrics.get("predictions")
@@ -347,15 +269,14 @@ def _predictions(run: Any, notes: list[str]) -> pd.DataFrame | None:
     try:
         table = _within(SLOW_SECONDS, lambda: _download_table(run, path))
         return table.assign(label=stats.binary(table["label"]), predicted=stats.binary(table["predicted"]))
-    except (KeyError, ValueError, *_server_errors()) as error:
+    except (*_server_errors(), KeyError, ValueError) as error:  # type: ignore[misc]
         notes.append(f"The predictions table of run {run.id} could not be read: {error}.")
         return None
 
 
 def _download_table(run: Any, path: str) -> pd.DataFrame:
-    with tempfile.TemporaryDirectory() as folder:
-        with run.file(path).download(root=folder, replace=True) as file:
-            content = json.loads(file.read())
+    with tempfile.TemporaryDirectory() as folder, run.file(path).download(root=folder, replace=True) as file:
+        content = json.loads(file.read())
     return pd.DataFrame(content["data"], columns=content["columns"])
 
 

@@ -1,0 +1,220 @@
+"""What a sweep found: from pulled results to the numbers and sentences a report shows.
+
+Pure; imports pandas, `results` (its type) and `stats`. Knows nothing of HTML or Markdown.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from cola_sweep import stats
+from cola_sweep.results import SweepResults
+
+WORST = 20
+GROUPS = ("domain", "source")
+MCC_TOLERANCE = 1e-3  # between the logged MCC and the one counted from the predictions table
+NOT_A_SETTING = ("config.seed",)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A swept parameter: its column in `runs`, its name, and how its axis is drawn."""
+
+    column: str
+    name: str
+    scale: Literal["log", "linear", "categorical"]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What the predictions table of one run says."""
+
+    counts: stats.Counts  # shape (4,): see `stats`
+    interval: stats.Interval
+    worst: pd.DataFrame  # wrong sentences, worst first
+    wrong: int
+    groups: dict[str, pd.DataFrame]  # by column
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything the report says, as values.
+
+    `board` is the ranking of `stats.rank` with, beside it, `mcc_in`, `mcc_out`, `best_epoch`, `seconds`
+    and `one_class`; `settings` the same best values by configuration without the seed.
+    """
+
+    results: SweepResults
+    board: pd.DataFrame
+    parameters: list[Parameter]
+    settings: pd.DataFrame
+    predicted: Predicted | None
+    comparison: stats.Comparison | None
+    warnings: list[str]
+
+    @property
+    def ranked(self) -> pd.DataFrame:
+        return self.board[self.board["rank"].notna()]
+
+    @property
+    def left_out(self) -> pd.DataFrame:
+        return self.board[self.board["rank"].isna()]
+
+    @property
+    def winner(self) -> pd.Series | None:
+        return None if self.ranked.empty else self.ranked.iloc[0]
+
+
+def find(results: SweepResults) -> Findings:
+    """Rank the runs, read the winner's predictions, compare it with the runner-up."""
+    board = _board(results)
+    ranked = board.loc[board["rank"].notna(), "id"].tolist()
+    tables = [results.predictions.get(run_id) for run_id in ranked[:2]]
+    predicted = _predicted(tables[0]) if tables and tables[0] is not None else None
+    comparison = (
+        _compare(tables[0], tables[1]) if len(tables) == 2 and tables[0] is not None and tables[1] is not None else None
+    )
+    parameters = swept_parameters(results.config, results.runs)
+    keys = [parameter.column for parameter in parameters if parameter.column not in NOT_A_SETTING]
+    return Findings(
+        results=results,
+        board=board,
+        parameters=parameters,
+        settings=stats.by_configuration(board[board["rank"].notna()], keys),
+        predicted=predicted,
+        comparison=comparison,
+        warnings=[*_warnings(results, board, predicted), *results.notes],
+    )
+
+
+def _board(results: SweepResults) -> pd.DataFrame:
+    board = stats.rank(results.runs, results.goal)
+    epochs = stats.best_epochs(results.histories, results.metric, results.goal)
+
+    def at_best(key: str, *fallbacks: str) -> pd.Series:
+        """The value at the best epoch; where no history has it, that of the summary."""
+        values = board["id"].map(epochs.get(key, {})).astype(float)
+        for column in fallbacks:
+            if column in board:
+                values = values.fillna(pd.to_numeric(board[column], errors="coerce"))
+        return values
+
+    share = at_best("valid/positive_rate", "summary.valid/positive_rate", "summary.valid/positive_rate.last")
+    collapsed = board["summary.collapsed"].eq(True) if "summary.collapsed" in board else False
+    return board.assign(
+        best_epoch=at_best("epoch"),
+        mcc_in=at_best("valid/mcc_in", "summary.valid/mcc_in.max", "summary.valid/mcc_in"),
+        mcc_out=at_best("valid/mcc_out", "summary.valid/mcc_out.max", "summary.valid/mcc_out"),
+        seconds=at_best("", "summary.cost/seconds", "summary.cost/seconds.last", "summary.cost/seconds.max"),
+        one_class=collapsed | share.isin([0.0, 1.0]),
+    )
+
+
+def _predicted(table: pd.DataFrame) -> Predicted | None:
+    if table.empty:
+        return None
+    counts = stats.confusion(table["label"].to_numpy(), table["predicted"].to_numpy())
+    wrong = table[table["label"] != table["predicted"]]
+    worst = wrong.sort_values("loss", ascending=False, kind="stable") if "loss" in wrong else wrong
+    groups = {
+        column: stats.by_group(table, column) for column in GROUPS if column in table and table[column].nunique() > 1
+    }
+    return Predicted(counts, stats.mcc_interval(counts), worst.head(WORST), len(wrong), groups)
+
+
+def _compare(first: pd.DataFrame, second: pd.DataFrame) -> stats.Comparison | None:
+    """None where the two tables are not about the same sentences."""
+    key = next((key for key in ("index", "sentence") if key in first and key in second), None)
+    if key is None or len(first) != len(second) or first[key].duplicated().any():
+        return None
+    both = first.merge(second, on=key, suffixes=("", "_second"))
+    same_text = "sentence_second" not in both or both["sentence"].equals(both["sentence_second"].rename("sentence"))
+    if len(both) != len(first) or not same_text or (both["label"] != both["label_second"]).any():
+        return None
+    return stats.compare(*(both[column].to_numpy() for column in ("label", "predicted", "predicted_second")))
+
+
+def swept_parameters(config: Mapping[str, Any], runs: pd.DataFrame) -> list[Parameter]:
+    """The parameters the sweep searches, as it declares them; those that differ between runs if it declares none."""
+    declared = [(name, spec) for name, spec in _leaves(config.get("parameters") or {}) if not _constant(spec)]
+    columns = [(f"config.{name}", spec) for name, spec in declared if f"config.{name}" in runs]
+    if not columns:
+        varying = (name for name in runs if name.startswith("config.") and runs[name].nunique(dropna=False) > 1)
+        columns = [(name, {}) for name in varying]
+    return [Parameter(column, column.removeprefix("config."), _scale(spec, runs[column])) for column, spec in columns]
+
+
+def _leaves(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, spec in parameters.items():
+        if isinstance(spec, Mapping) and "parameters" in spec:
+            yield from _leaves(spec["parameters"], f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", spec if isinstance(spec, Mapping) else {}
+
+
+def _constant(spec: Mapping[str, Any]) -> bool:
+    return "value" in spec or spec.get("distribution") == "constant" or len(spec.get("values", (0, 0))) == 1
+
+
+def _scale(spec: Mapping[str, Any], values: pd.Series) -> Literal["log", "linear", "categorical"]:
+    numbers = pd.to_numeric(values, errors="coerce")
+    if "values" in spec or values.dtype == bool or numbers.isna().sum() > values.isna().sum():
+        return "categorical"
+    wide = bool((numbers.dropna() > 0).all()) and numbers.max() > 30 * numbers.min()
+    return "log" if wide or "log" in str(spec.get("distribution", "")) else "linear"
+
+
+def _warnings(results: SweepResults, board: pd.DataFrame, predicted: Predicted | None) -> Iterator[str]:
+    runs = results.runs
+    if runs.empty:
+        yield "No run has started yet."
+    elif board["rank"].isna().all():
+        yield "No run finished with a value of the metric, so there is no winner yet."
+    kinds = _distinct(runs, "provenance.data_kind")
+    if "synthetic" in kinds:
+        yield "Trained and validated on generated sentences, not on CoLA: the numbers are not comparable with CoLA."
+    if len(_distinct(runs, "provenance.data_fingerprint") or kinds) > 1:
+        yield "The runs used different data, so their ranking compares unlike things."
+    if (results.state in ("running", "pending") or runs["state"].isin(["running", "pending"]).any()) and len(runs):
+        yield "The sweep is not over: the ranking may still change."
+    if predicted and results.metric == "valid/mcc":
+        logged = float(board["best"].iloc[0])
+        if abs(logged - predicted.interval.value) > MCC_TOLERANCE:
+            yield f"The winner logged an MCC of {logged:.3f}, but its predictions give {predicted.interval.value:.3f}."
+    if len(board) and bool(board["one_class"].iloc[0]) and not board["rank"].isna().iloc[0]:
+        yield "The winner predicts one class for every sentence."
+
+
+def _distinct(runs: pd.DataFrame, column: str) -> list[str]:
+    return sorted(map(str, runs[column].dropna().unique())) if column in runs else []
+
+
+def provenance(runs: pd.DataFrame) -> list[tuple[str, str]]:
+    """What each provenance column holds, over all runs: (name, values)."""
+    wanted = {
+        "data": "data", "data_fingerprint": "data fingerprint", "checkpoint": "checkpoint",
+        "weights_sha256": "weights, SHA-256", "git_commit": "commit", "device": "device", "precision": "precision",
+    }  # fmt: skip
+    rows = [(title, _distinct(runs, f"provenance.{key}")) for key, title in wanted.items()]
+    versions = [column for column in runs if column.startswith("provenance.versions.")]
+    rows += [(column.removeprefix("provenance.versions."), _distinct(runs, column)) for column in sorted(versions)]
+    return [(title, ", ".join(values)) for title, values in rows if values]
+
+
+def costs(board: pd.DataFrame) -> list[tuple[str, float, float, str]]:
+    """Cost columns over the runs that report them: (name, sum or NaN, median, unit)."""
+    kinds = (
+        ("seconds", "Training time", True, "s"),
+        ("summary.cost/samples_per_second", "Speed", False, "sentences/s"),
+        ("summary.cost/peak_memory_mb", "Peak memory", False, "MB"),
+        ("summary.cost/kwh", "Energy", True, "kWh"),
+    )
+    rows = []
+    for column, title, additive, unit in kinds:
+        values = pd.to_numeric(board[column], errors="coerce").dropna() if column in board else pd.Series(dtype=float)
+        if len(values):
+            rows.append((title, float(values.sum()) if additive else np.nan, float(values.median()), unit))
+    return rows
