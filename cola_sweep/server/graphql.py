@@ -3,11 +3,11 @@
 There is no declared schema: the client never asks for one, each of its releases asks for other
 fields, and W&B publishes none. graphql-core parses; this module resolves a field of an object by
 
-1. a resolver registered for (type, field), the type being `__typename` of a dict or else the name
-   of the object's class: `Run`, `Sweep`, ...;
-2. else a key of the dict, or the attribute of the same name in snake case: `displayName` reads
-   `display_name`;
-3. else null, and the pair is counted in `Unknown`, so that gaps show instead of breaking a client.
+1. a key of a dict, which is an answer made whole;
+2. else a resolver registered for (type, field), the type being `__typename` of a dict or else the
+   name of the object's class: `Run`, `Sweep`, ...;
+3. else the attribute of the same name in snake case: `displayName` reads `display_name`;
+4. else null, and the pair is counted in `Unknown`, so that gaps show instead of breaking a client.
 
     >>> resolvers = Resolvers()
     >>> @resolvers.field("Query", "greeting")
@@ -22,7 +22,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from graphql import GraphQLSyntaxError, OperationType, Undefined, parse, value_from_ast_untyped
 from graphql.language import (
@@ -30,6 +30,7 @@ from graphql.language import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
 )
@@ -168,7 +169,10 @@ class _Execution:
             if isinstance(node, FieldNode):
                 yield node
                 continue
-            part = self.fragments.get(node.name.value) if isinstance(node, FragmentSpreadNode) else node
+            if isinstance(node, FragmentSpreadNode):
+                part: FragmentDefinitionNode | InlineFragmentNode | None = self.fragments.get(node.name.value)
+            else:
+                part = cast(InlineFragmentNode, node)
             if part is not None and _applies(part.type_condition, type_name):
                 yield from self._fields(part.selection_set, type_name)
 
@@ -198,13 +202,12 @@ class _Execution:
         name = node.name.value
         if name == "__typename":
             return type_name
+        if isinstance(parent, Mapping) and name in parent:
+            return parent[name]
         if resolver := self.resolvers.get(type_name, name):
-            args = {a.name.value: self._value(a.value) for a in node.arguments}
+            args = {a.name.value: self._value(a.value) for a in node.arguments or ()}
             return resolver(self.context, parent, {k: v for k, v in args.items() if v is not Undefined})
-        if isinstance(parent, Mapping):
-            if name in parent:
-                return parent[name]
-        elif hasattr(parent, snake_case(name)):
+        if not isinstance(parent, Mapping) and hasattr(parent, snake_case(name)):
             return getattr(parent, snake_case(name))
         self.answer.unknown[f"{type_name}.{name}"] += 1
         if type_name == "Mutation":
