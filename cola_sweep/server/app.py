@@ -1,0 +1,138 @@
+"""The server as an ASGI application: routes, and the one door that every request comes in by.
+
+Answers are shaped by how the client retries (up to 20 times over many minutes, on 5xx and 429): a
+mistake, whose ever it is, must never look like a passing trouble, and the other way round.
+"""
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from cola_sweep.server import artifact_routes, auth, dispatch, file_routes, filestream, pages
+from cola_sweep.server.blobs import Blobs
+from cola_sweep.server.bodies import Json, read_json
+from cola_sweep.server.door import Door
+from cola_sweep.server.graphql import HttpRefusal, execute, operation_label
+from cola_sweep.server.resolvers import resolvers
+from cola_sweep.server.store import Store, settings
+
+log = logging.getLogger(__name__)
+
+GRAPHQL_LIMIT = 64 * 2**20
+FILE_STREAM_LIMIT = 32 * 2**20
+TICK_SECONDS = 15.0
+# Requests wait for the one writer or for a suggestion in these; more would only wait elsewhere.
+THREADS = 32
+
+
+def create_app(store: Store, blobs: Blobs, *, search_seed: int | None = None) -> Starlette:
+    """The application over one data folder. The caller closes `store` when the application has ended."""
+    unknown = UnknownFields(store)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "request"))
+        ticking = asyncio.create_task(_tick(store, unknown))
+        try:
+            yield
+        finally:
+            ticking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ticking
+            unknown.save()
+
+    routes = [
+        Route("/ready", _ready),
+        Route("/graphql", _graphql, methods=["POST"]),
+        Route("/files/{entity}/{project}/{run}/file_stream", _file_stream, methods=["POST"]),
+        *file_routes.routes,
+        *artifact_routes.routes,
+        *pages.routes,
+    ]
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _refuse})
+    app.state.unknown = unknown
+    app.add_middleware(Door, store=store, blobs=blobs, secret=auth.secret(store), search_seed=search_seed)
+    return app
+
+
+class UnknownFields:
+    """Counts the fields that clients ask for and nobody resolves; names each once in the log."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._seen = set(settings.unknown_fields(store))
+        self._new: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def add(self, fields: Counter[str], operation: str) -> None:
+        """Count the fields that one operation asked for in vain."""
+        with self._lock:
+            for name in fields.keys() - self._seen:
+                log.warning("unknown field %s, asked for by %s", name, operation)
+            self._seen |= fields.keys()
+            self._new += fields
+
+    def save(self) -> None:
+        """Add what came since the last call to the records."""
+        with self._lock:
+            fresh, self._new = self._new, Counter()
+        if fresh:
+            settings.count_unknown(self._store, fresh)
+
+
+async def _tick(store: Store, unknown: UnknownFields) -> None:
+    """What must happen though nobody asks: dead runs and agents end."""
+    while True:
+        await asyncio.sleep(TICK_SECONDS)
+        for job in (lambda: dispatch.expire(store), unknown.save):
+            try:
+                await asyncio.to_thread(job)
+            except Exception:
+                log.exception("the periodic work failed; it is tried again in %g s", TICK_SECONDS)
+
+
+async def _ready(request: Request) -> Response:
+    return PlainTextResponse("ready\n")
+
+
+async def _graphql(request: Request) -> Response:
+    body = await read_json(request, GRAPHQL_LIMIT)
+    text, variables, name = body.get("query"), body.get("variables"), body.get("operationName")
+    if not isinstance(text, str) or not isinstance(variables or {}, dict) or not isinstance(name or "", str):
+        raise HTTPException(400, "a GraphQL body has `query` (text), `variables` (object), `operationName` (text)")
+    return await asyncio.to_thread(_answer, request, text, variables, name)
+
+
+def _answer(request: Request, text: str, variables: dict[str, Any] | None, name: str | None) -> Response:
+    try:
+        answer = execute(resolvers, text, variables, name, request.state.context)
+        if answer.unknown:
+            request.app.state.unknown.add(answer.unknown, operation_label(text))
+        return Json(answer.body())
+    except HttpRefusal as refusal:
+        return Json({"error": str(refusal)}, refusal.status)
+
+
+async def _file_stream(request: Request) -> Response:
+    body = await read_json(request, FILE_STREAM_LIMIT)
+    run = (request.path_params[name] for name in ("entity", "project", "run"))
+    try:
+        return Json(await asyncio.to_thread(filestream.receive, request.state.context, *run, body))
+    except HttpRefusal as refusal:
+        return Json({"error": str(refusal)}, refusal.status)
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return Json({"error": error.detail}, error.status_code, headers=error.headers)

@@ -1,0 +1,85 @@
+"""The ASGI middleware that every request passes: who asks, and what a failure becomes."""
+
+import errno
+import logging
+import sqlite3
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cola_sweep.server import auth
+from cola_sweep.server.blobs import Blobs
+from cola_sweep.server.bodies import Json
+from cola_sweep.server.context import Context
+from cola_sweep.server.store import Store
+from cola_sweep.server.urls import Urls
+
+log = logging.getLogger(__name__)
+
+# `/sdk/otel/...` is a telemetry probe: its 404 must come without a key, too, to end it.
+OPEN = ("/ready", "/login", "/favicon.ico", "/sdk/otel/v1/metrics")
+_TRANSIENT_ERRNO = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+_TRANSIENT_SQLITE = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+
+
+class Door:
+    """Puts a `Context` into `request.state.context`, or answers 401; turns exceptions into answers."""
+
+    def __init__(self, app: ASGIApp, *, store: Store, blobs: Blobs, secret: bytes, search_seed: int | None) -> None:
+        self.app, self.store, self.blobs = app, store, blobs
+        self.secret, self.search_seed = secret, search_seed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request, started = Request(scope, receive), False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            if refusal := self._enter(request):
+                await refusal(scope, receive, send)
+            else:
+                await self.app(scope, receive, watched)
+        except ClientDisconnect:
+            pass
+        except Exception as error:
+            if started:
+                raise
+            await _failed(request, error)(scope, receive, send)
+
+    def _enter(self, request: Request) -> Response | None:
+        urls = Urls(str(request.base_url).rstrip("/"), self.secret, self.store.clock)
+        user = auth.allowed(request, self.store, urls)
+        request.state.urls, request.state.store = urls, self.store
+        if user is not None:
+            request.state.context = Context(self.store, self.blobs, urls, user, self.search_seed)
+        elif request.scope["path"] not in OPEN:
+            if "text/html" in request.headers.get("accept", ""):
+                return RedirectResponse("/login", 303)
+            return Json({"error": "an API key is needed: user `api`, password the key"}, 401)
+        return None
+
+
+def transient(error: BaseException) -> bool:
+    """Whether the same request may work later: the disk is full, the database is busy."""
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in _TRANSIENT_SQLITE
+    return isinstance(error, OSError) and error.errno in _TRANSIENT_ERRNO
+
+
+def _failed(request: Request, error: Exception) -> Response:
+    """503 makes the client try again; 422, and 200 with `errors` from GraphQL, do not."""
+    if transient(error):
+        log.error("%s %s cannot be served now: %s", request.method, request.url.path, error)
+        return Json({"error": f"try again later: {error}"}, 503)
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    message = f"the server failed: {error!r}"
+    if request.url.path == "/graphql":
+        return Json({"data": None, "errors": [{"message": message}]})
+    return Json({"error": message}, 422)

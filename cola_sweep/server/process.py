@@ -1,0 +1,246 @@
+"""The server's process: one per data folder; run it, start it in the background, find it, stop it."""
+
+import fcntl
+import json
+import logging
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
+
+from cola_sweep.errors import UserError
+
+START_SECONDS = 30.0
+STOP_SECONDS = 20.0
+_POLL_SECONDS = 0.02
+_IN_FLIGHT_SECONDS = 5  # that a stop leaves to requests under way
+
+
+@dataclass(frozen=True)
+class Address:
+    """A running server, as its data folder names it."""
+
+    pid: int
+    base_url: str
+    user: str
+    api_key: str
+    login_url: str
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a server is started with."""
+
+    data_dir: Path
+    host: str = "127.0.0.1"
+    port: int = 8080
+    allow_remote: bool = False
+    search_seed: int | None = None
+
+
+def run(options: Options) -> None:
+    """Serve until SIGTERM or Ctrl-C, then close the records.
+
+    Raises:
+        UserError: the folder, the port or the host cannot be used.
+    """
+    # Imported here, so that --status and --stop need not wait for it.
+    import uvicorn
+
+    from cola_sweep.server import auth
+    from cola_sweep.server.app import create_app
+    from cola_sweep.server.blobs import Blobs
+    from cola_sweep.server.store import Store, users
+
+    signal.signal(signal.SIGTERM, _leave)
+    with _locked(options.data_dir), _listening(options) as (listener, base_url):
+        try:
+            store = Store(options.data_dir / "server.db")
+        except sqlite3.Error as error:
+            raise UserError(
+                f"--data-dir {options.data_dir}",
+                rule=f"its database cannot be read: {error}",
+                fix="name another folder",
+            ) from None
+        address_file = options.data_dir / "server.json"
+        try:
+            app = create_app(store, Blobs(options.data_dir), search_seed=options.search_seed)
+            owner = users.first(store)
+            login_url = f"{base_url}/login?token={auth.new_login_token(store)}"
+            _write_private(address_file, Address(os.getpid(), base_url, owner.name, owner.api_key, login_url))
+            config = uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                access_log=False,
+                log_config=None,
+                timeout_graceful_shutdown=_IN_FLIGHT_SECONDS,
+            )
+            logging.getLogger(__name__).info("serving %s as %s", base_url, owner.name)
+            uvicorn.Server(config).run(sockets=[listener])
+        except KeyboardInterrupt:
+            pass
+        finally:
+            address_file.unlink(missing_ok=True)
+            store.close()
+
+
+def start(options: Options) -> Address:
+    """Start a server in the background and return when it answers. One that runs there already is kept.
+
+    Raises:
+        UserError: it did not start; its own last words are in the message.
+    """
+    if running := find(options.data_dir):
+        return running
+    log = options.data_dir / "server.log"
+    _make_folder(options.data_dir)
+    words = [sys.executable, "-m", "cola_sweep.server", "--data-dir", str(options.data_dir)]
+    words += ["--host", options.host, "--port", str(options.port)]
+    words += ["--allow-remote"] if options.allow_remote else []
+    words += ["--seed", str(options.search_seed)] if options.search_seed is not None else []
+    with log.open("ab") as output:
+        begin = output.tell()
+        child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+    deadline = time.monotonic() + START_SECONDS
+    while child.poll() is None and time.monotonic() < deadline:
+        address = find(options.data_dir)
+        if address and address.pid == child.pid and ready(address.base_url):
+            return address
+        time.sleep(_POLL_SECONDS)
+    if child.poll() is None:
+        child.kill()
+        child.wait()
+    said = log.read_bytes()[begin:].decode(errors="replace").strip().splitlines()
+    raise UserError(
+        "cola-sweep serve", rule=(said or ["it ended without a word"])[-1].removeprefix("error: "), fix=f"see {log}"
+    )
+
+
+def find(data_dir: Path) -> Address | None:
+    """The server that runs on a data folder, or None."""
+    try:
+        with (data_dir / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return None
+    except BlockingIOError:
+        return _read(data_dir / "server.json")
+    return None
+
+
+def stop(data_dir: Path) -> Address | None:
+    """End the server of a data folder; returns the one that ended, or None where none ran."""
+    address = find(data_dir)
+    if address is None:
+        return None
+    for number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
+        try:
+            os.kill(address.pid, number)
+        except ProcessLookupError:
+            break
+        deadline = time.monotonic() + seconds
+        while find(data_dir) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+        if find(data_dir) is None:
+            break
+    (data_dir / "server.json").unlink(missing_ok=True)
+    return address
+
+
+def ready(base_url: str) -> bool:
+    """Whether a server answers there."""
+    try:
+        with build_opener(ProxyHandler({})).open(f"{base_url}/ready", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (URLError, OSError):
+        return False
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`.
+
+    Raises:
+        OSError: there is no such host.
+    """
+    found = socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)
+    return all(ip_address(address[0].partition("%")[0]).is_loopback for *_, address in found)
+
+
+@contextmanager
+def _locked(data_dir: Path) -> Iterator[None]:
+    """Hold the folder's lock; the system drops it however the process ends."""
+    _make_folder(data_dir)
+    with (data_dir / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            running = find(data_dir)
+            raise UserError(
+                f"--data-dir {data_dir}",
+                rule=f"a server runs on it already{f' at {running.base_url}' if running else ''}",
+                fix="stop it with cola-sweep serve --stop, or name another folder",
+            ) from None
+        yield
+
+
+@contextmanager
+def _listening(options: Options) -> Iterator[tuple[socket.socket, str]]:
+    try:
+        if not is_loopback(options.host) and not options.allow_remote:
+            raise UserError(
+                "--host",
+                got=options.host,
+                rule="other machines could reach it",
+                fix="use 127.0.0.1, or add --allow-remote if that is what you want",
+            )
+        family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+        listener = socket.create_server((options.host, options.port), family=family)
+    except (OSError, OverflowError) as error:
+        where = f"--host {options.host} --port {options.port}"
+        fix = "use another --port, or --port 0 for a free one"
+        raise UserError(where, rule=f"cannot listen there: {error}", fix=fix) from None
+    with listener:
+        port = listener.getsockname()[1]
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
+        yield listener, f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _make_folder(data_dir: Path) -> None:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (data_dir / "lock").touch()
+    except OSError as error:
+        raise UserError(
+            f"--data-dir {data_dir}", rule=f"must be a folder that can be written: {error}", fix="name another"
+        ) from None
+
+
+def _write_private(path: Path, address: Address) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(asdict(address), file, indent=2)
+    fresh.replace(path)
+
+
+def _read(path: Path) -> Address | None:
+    try:
+        return Address(**json.loads(path.read_text()))
+    except FileNotFoundError:
+        return None
+
+
+def _leave(number: int, frame: object) -> None:
+    # uvicorn raises the signal again when it has shut down; its default action would skip our clean-up.
+    raise SystemExit(0)

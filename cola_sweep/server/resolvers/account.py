@@ -1,0 +1,141 @@
+"""Who asks, entities, users, and what this server says about itself."""
+
+from typing import Any
+
+from cola_sweep.server import ids
+from cola_sweep.server.context import Context
+from cola_sweep.server.graphql import Args, Resolvers
+from cola_sweep.server.store import users
+from cola_sweep.server.store.users import User
+
+resolvers = Resolvers()
+
+# The client takes a feature that is not listed as off. Off on purpose: ARTIFACT_DIGEST_ALGORITHM (the
+# client then keeps to MD5 and asks nothing).
+FEATURES = (
+    "ARTIFACT_COLLECTIONS_FILTERING_SORTING",
+    "ARTIFACT_COLLECTION_MEMBERSHIP_FILES",
+    "ARTIFACT_MEMBERSHIP_IN_LINK_ARTIFACT_RESPONSE",
+    "ARTIFACT_TAGS",
+    "CLIENT_IDS",
+    "FILESTREAM_GZIP",
+    "LARGE_FILENAMES",
+    "MARK_RUN_FILES_UPLOADED",
+    "PROJECT_ARTIFACT_COLLECTION_MEMBERSHIP",
+    "STRUCTURED_CONSOLE_LOGS",
+    "SWEEPS_LOCAL_SCHEDULER",
+    "SWEEPS_QUERY_FILTERING",
+    "TOTAL_COUNT_IN_FILE_CONNECTION",
+    "USE_ARTIFACT_WITH_ENTITY_AND_PROJECT_INFORMATION",
+)
+
+
+@resolvers.field("Query", "viewer")
+def viewer(context: Context, parent: Any, args: Args) -> User:
+    return context.user
+
+
+@resolvers.field("Query", "users")
+def search_users(context: Context, parent: Any, args: Args) -> Args:
+    return _connection(users.search(context.store, args.get("query") or ""))
+
+
+@resolvers.field("Query", "user")
+def user(context: Context, parent: Any, args: Args) -> User | None:
+    return users.by_name(context.store, args.get("userName") or args.get("username") or "")
+
+
+@resolvers.field("Query", "serverInfo")
+def server_info(context: Context, parent: Any, args: Args) -> Args:
+    features = [{"__typename": "ServerFeature", "name": name, "isEnabled": True} for name in FEATURES]
+    return {
+        "__typename": "ServerInfo",
+        "features": features,
+        # Null: no client is out of date, and no newer server is offered.
+        "cliVersionInfo": None,
+        "latestLocalVersionInfo": None,
+    }
+
+
+@resolvers.field("Query", "organization")
+def organization(context: Context, parent: Any, args: Args) -> None:
+    return None
+
+
+@resolvers.field("Query", "entity")
+def entity(context: Context, parent: Any, args: Args) -> Args | None:
+    found = users.by_name(context.store, args.get("name") or context.user.name)
+    return entity_of(found) if found else None
+
+
+def entity_of(user: User) -> Args:
+    """A user's entity: where the user's projects are, and a team of one."""
+    return {
+        "__typename": "Entity",
+        "id": ids.encode("Entity", user.id),
+        "name": user.name,
+        "available": False,
+        "photoUrl": None,
+        "readOnly": False,
+        "readOnlyAdmin": False,
+        "isTeam": False,
+        "entityType": "user",
+        "privateOnly": True,
+        "storageBytes": "0",
+        "codeSavingEnabled": True,
+        "defaultAccess": "PRIVATE",
+        "isPaid": False,
+        "organization": None,
+        "members": [member(user)],
+    }
+
+
+def member(user: User) -> Args:
+    """A user as a member of a team; another user's key is never shown."""
+    return {
+        "__typename": "Member",
+        "id": ids.encode("User", user.id),
+        "admin": True,
+        "pending": False,
+        "email": user.email,
+        "username": user.name,
+        "name": user.name,
+        "photoUrl": None,
+        "accountType": "user",
+        "apiKey": None,
+    }
+
+
+@resolvers.field("User", "id")
+def user_id(context: Context, user: User, args: Args) -> str:
+    return ids.encode("User", user.id)
+
+
+@resolvers.field("User", "username", "entity")
+def username(context: Context, user: User, args: Args) -> str:
+    return user.name
+
+
+@resolvers.field("User", "admin")
+def admin(context: Context, user: User, args: Args) -> bool:
+    return False
+
+
+@resolvers.field("User", "flags", "deletedAt", "photoUrl", "accountType")
+def nothing(context: Context, user: User, args: Args) -> None:
+    return None
+
+
+@resolvers.field("User", "teams")
+def teams(context: Context, user: User, args: Args) -> Args:
+    return _connection([])
+
+
+@resolvers.field("User", "apiKeys")
+def api_keys(context: Context, user: User, args: Args) -> Args:
+    key = {"__typename": "ApiKey", "id": ids.encode("ApiKey", user.id), "name": user.api_key, "description": None}
+    return _connection([key] if user == context.user else [])
+
+
+def _connection(nodes: list[Any]) -> Args:
+    return {"edges": [{"node": node} for node in nodes], "pageInfo": {"endCursor": None, "hasNextPage": False}}
