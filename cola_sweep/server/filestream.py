@@ -67,8 +67,8 @@ def parse(body: Any) -> Post:
         offset, lines = _content(name, part)
         if name == _SUMMARY:
             summary = _object(lines[-1]) if lines else None
-        elif name in _STREAMS or (name.startswith("logs/") and name.endswith(".log")):
-            chunks.append(streams.chunk(_STREAMS.get(name, "console"), offset, lines))
+        elif name in _STREAMS:
+            chunks.append(streams.chunk(_STREAMS[name], offset, lines))
     exitcode = body.get("exitcode") or 0
     if not isinstance(exitcode, int):
         raise ValueError(f"`exitcode` must be an integer, got {exitcode!r}")
@@ -110,20 +110,19 @@ def _store(store: Store, entity: str, project: str, run_name: str, post: Post) -
             raise HttpRefusal(404, f"there is no run {entity}/{project}/{run_name}")
         for part in post.chunks:
             streams.write(store, run.id, part)
-        changes: dict[str, Any] = {"heartbeat_at": store.now(), **_state(run, post)}
+        changes: dict[str, Any] = {"heartbeat_at": store.now(), **_state(store, run, post)}
         if post.summary is not None:
             changes["summary_json"] = post.summary
-        if post.complete:
-            changes |= {"exitcode": post.exitcode, "finished_at": store.now()}
         runs.update(store, run.id, **changes)
         stored = runs.by_id(store, run.id)
     assert stored is not None
     return stored
 
 
-def _state(run: runs.Run, post: Post) -> dict[str, str]:
+def _state(store: Store, run: runs.Run, post: Post) -> dict[str, Any]:
     if post.complete:
-        return {"state": "finished" if post.exitcode == 0 else "failed"}
-    if post.preempting:
+        state = "finished" if post.exitcode == 0 else "failed"
+        return {"state": state, "exitcode": post.exitcode, "finished_at": store.now()}
+    if post.preempting or run.state == "preempting":
         return {"state": "preempting"}
-    return {"state": "running"} if run.state != "preempting" else {}
+    return {"state": "running", "exitcode": None, "finished_at": None}

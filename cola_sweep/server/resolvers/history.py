@@ -1,5 +1,137 @@
-"""History."""
+"""What a run logged over time: history, system metrics, console."""
 
-from cola_sweep.server.graphql import Resolvers
+import json
+import math
+from typing import Any
+
+from cola_sweep.server.connections import page
+from cola_sweep.server.context import Context
+from cola_sweep.server.graphql import Args, Refused, Resolvers
+from cola_sweep.server.store import streams
+from cola_sweep.server.store.runs import Run
 
 resolvers = Resolvers()
+_SAMPLES = 500
+
+
+@resolvers.field("Run", "history")
+def _history(context: Context, run: Run, args: Args) -> list[str]:
+    """Rows with minStep <= step < maxStep, as JSON texts."""
+    return streams.history_texts(
+        context.store,
+        run.id,
+        samples=args.get("samples") or _SAMPLES,
+        min_step=args.get("minStep"),
+        max_step=args.get("maxStep"),
+    )
+
+
+@resolvers.field("Run", "events")
+def _events(context: Context, run: Run, args: Args) -> list[str]:
+    return streams.event_texts(context.store, run.id, args.get("samples") or _SAMPLES)
+
+
+@resolvers.field("Run", "historyTail")
+def _history_tail(context: Context, run: Run, args: Args) -> str:
+    return _tail(context, run, "history")
+
+
+@resolvers.field("Run", "eventsTail")
+def _events_tail(context: Context, run: Run, args: Args) -> str:
+    return _tail(context, run, "events")
+
+
+@resolvers.field("Run", "sampledHistory")
+def _sampled(context: Context, run: Run, args: Args) -> list[list[Any]]:
+    """A list of rows for each spec: `{"keys": [...], "minStep", "maxStep" (both inclusive), "samples"}`."""
+    specs = args.get("specs") or []
+    return [_sampled_by(context, run, spec) for spec in ([specs] if isinstance(specs, str | dict) else specs)]
+
+
+@resolvers.field("Run", "parquetHistory")
+def _parquet(context: Context, run: Run, args: Args) -> Args:
+    """No Parquet is kept: empty lists send the client to the live rows."""
+    return {"parquetUrls": [], "liveData": []}
+
+
+@resolvers.field("Run", "logLines")
+def _log_lines(context: Context, run: Run, args: Args) -> Args:
+    """A page of console lines from `after` on, or the `last` ones."""
+    if (last := args.get("last")) is not None:
+        lines = streams.console_tail(context.store, run.id, max(int(last), 0))
+        return page([_log_line(*line) for line in lines], None, _log_cursor)
+    after, first = args.get("after"), args.get("first")
+    if after and not str(after).isdecimal():
+        raise Refused(f"{after!r} is not a cursor of console lines")
+    first = 10_000 if first is None else max(int(first), 0)
+    lines = streams.console(context.store, run.id, after=int(after) if after else -1, first=first + 1)
+    return page([_log_line(*line) for line in lines], first, _log_cursor)
+
+
+def _sampled_by(context: Context, run: Run, spec: str | Args) -> list[Any]:
+    try:
+        wanted = json.loads(spec) if isinstance(spec, str) else spec
+    except ValueError:
+        wanted = None
+    if not isinstance(wanted, dict):
+        raise Refused(f"a history spec must be a JSON object, got {spec!r}")
+    most = wanted.get("maxStep")
+    rows = streams.history_rows(
+        context.store,
+        run.id,
+        wanted.get("keys") or (),
+        samples=wanted.get("samples") or _SAMPLES,
+        min_step=wanted.get("minStep"),
+        max_step=None if most is None else most + 1,
+    )
+    return [_finite(row) for row in rows]
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: such numbers become the texts that the client reads as these numbers."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _tail(context: Context, run: Run, stream: streams.Stream) -> str:
+    """A JSON text of a list of JSON texts: the last line, if there is one."""
+    line = streams.tail(context.store, run.id, stream)
+    return json.dumps([] if line is None else [line])
+
+
+def _log_line(number: int, text: str) -> Args:
+    return {"number": number, **console_line(text)}
+
+
+def _log_cursor(line: Args) -> str:
+    return str(line["number"])
+
+
+def console_line(text: str) -> dict[str, str | None]:
+    """A console line's timestamp, level, label and text.
+
+    Args:
+        text: as streamed: `[ERROR ]<ISO time> <text>`, or a JSON object with ts, content, level, label.
+    """
+    if text.startswith("{"):
+        try:
+            line = json.loads(text)
+        except ValueError:
+            line = {}
+        if isinstance(line, dict) and "content" in line:
+            level = line.get("level") or "info"
+            return {"timestamp": line.get("ts"), "level": level, "label": line.get("label"), "line": line["content"]}
+    level, rest = ("error", text.removeprefix("ERROR ")) if text.startswith("ERROR ") else ("info", text)
+    stamp, _, line = rest.partition(" ")
+    if _is_time(stamp):
+        return {"timestamp": stamp, "level": level, "label": None, "line": line}
+    return {"timestamp": None, "level": level, "label": None, "line": rest}
+
+
+def _is_time(text: str) -> bool:
+    return len(text) >= 19 and text[4] == text[7] == "-" and text[10] == "T" and text[:4].isdecimal()

@@ -131,6 +131,12 @@ def next_number(store: Store, project_id: int, sweep_id: int | None = None) -> i
     return int(row[0]) + 1 if row else 1
 
 
+def sweep_number(store: Store, project_id: int, sweep_name: str) -> int | None:
+    """The row of the sweep that a run says it belongs to."""
+    row = store.one("SELECT id FROM sweeps WHERE project_id = ? AND name = ?", (project_id, sweep_name))
+    return row[0] if row else None
+
+
 def create(store: Store, project_id: int, name: str, *, state: str, display_name: str, **columns: Any) -> Run:
     """Make a run.
 

@@ -138,6 +138,15 @@ def rewind(store: Store, run_id: int, step: int) -> None:
         runs.update(store, run_id, summary_json=json.dumps(summary))
 
 
+def clear(store: Store, run_id: int) -> None:
+    """Forget every line of a run, and what was kept of them."""
+    with store.write() as db:
+        for stream in ("history", "events", "console"):
+            db.execute(f"DELETE FROM {stream} WHERE run_id = ?", (run_id,))
+        nothing = {"history_lines": 0, "events_lines": 0, "console_lines": 0, "last_step": None}
+        runs.update(store, run_id, **nothing, keys_json="{}", system_json="{}", summary_json="{}")
+
+
 def history_texts(
     store: Store, run_id: int, *, samples: int | None = None, min_step: int | None = None, max_step: int | None = None
 ) -> list[str]:
