@@ -1,0 +1,281 @@
+"""Reading a sweep file: search method, metric, space, early stopping. Pure but for `read_file`.
+
+The embedded server and `cola-sweep check` read sweeps through here, so a file that is refused is
+refused by both, with the same line.
+
+>>> spec = read_text("{method: grid, parameters: {lr: {values: [0.1, 0.2]}}}")
+>>> [(p.name, p.values) for p in spec.parameters]
+[('lr', (0.1, 0.2))]
+
+Imports yaml, and of ours the error and `parameters`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from cola_sweep.errors import UserError
+from cola_sweep.parameters import BOUNDED, Finding, Parameter, read_parameter
+
+METHODS = ("grid", "random", "bayes")
+TOP_KEYS = frozenset(
+    {"method", "metric", "parameters", "early_terminate", "run_cap", "program", "command", "name", "description"}
+    | {"entity", "project", "controller", "scheduler", "settings", "apiVersion", "kind", "job", "image_uri"}
+)
+
+Goal = Literal["minimize", "maximize"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What the search improves; it finishes when a run reaches `target`."""
+
+    name: str
+    goal: Goal = "minimize"
+    target: float | None = None
+
+
+@dataclass(frozen=True)
+class Hyperband:
+    """Early stopping at rungs, counted in logged values of the metric.
+
+    Either `min_iter`, min_iter eta, min_iter eta^2, ... or, from `max_iter`, the `s` rungs
+    max_iter / eta, max_iter / eta^2, ...
+    """
+
+    min_iter: int | None = None
+    max_iter: int | None = None
+    s: int = 1
+    eta: float = 3
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class SweepSpec:
+    """A sweep file, read and checked.
+
+    Attributes:
+        method: grid, random, bayes; `custom` where `controller` or `scheduler` does the search.
+        parameters: the leaves of the tree, in the file's order.
+        controller: `local` when `wandb controller` searches, else empty.
+        engine: of `wandb sweep-scheduler` when it searches, else empty.
+        warnings: legal, but likely not what was meant.
+    """
+
+    method: str
+    parameters: tuple[Parameter, ...]
+    metric: Metric | None = None
+    early_terminate: Hyperband | None = None
+    run_cap: int | None = None
+    program: str | None = None
+    command: tuple[str, ...] = ()
+    name: str | None = None
+    description: str | None = None
+    controller: str = ""
+    engine: str = ""
+    warnings: tuple[Finding, ...] = ()
+
+
+def read_file(path: Path) -> SweepSpec:
+    """Read a sweep file.
+
+    Raises:
+        UserError: the file cannot be read, or breaks a rule; names file, line and key path.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UserError(str(path), rule=f"cannot be read: {reason}", fix="give the path of a sweep file") from None
+    return read_text(text, str(path))
+
+
+def read_text(text: str, source: str = "") -> SweepSpec:
+    """Read a sweep's YAML; with a `source`, errors begin with it and the line.
+
+    Raises:
+        UserError: not YAML, or it breaks a rule; names the key path.
+    """
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        lines = dict(_lines(root, ()))
+        data = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        where = f"{source}:{line}" if source else f"line {line}"
+        raise UserError(where, rule=f"is not YAML: {error.problem}", fix="correct the line") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(source or "sweep", rule=f"is not YAML: {error}", fix="correct the text") from None
+    try:
+        return read_mapping(data)
+    except UserError as error:
+        if not source:
+            raise
+        where = f"{source}:{_line_of(lines, error.where)}: {error.where}"
+        raise UserError(where, got=error.got, rule=error.rule, fix=error.fix) from None
+
+
+def read_mapping(data: Any) -> SweepSpec:
+    """Read a sweep that is parsed already.
+
+    Raises:
+        UserError: it breaks a rule; names the key path.
+    """
+    if not isinstance(data, Mapping):
+        raise UserError("sweep", got=data, rule="must be a mapping", fix="give method, metric and parameters")
+    warnings = [
+        Finding("warning", str(key), data[key], "no such key of a sweep", "correct or remove it")
+        for key in data
+        if key not in TOP_KEYS
+    ]
+    controller, engine = _owner(data, "controller", "type"), _owner(data, "scheduler", "engine")
+    elsewhere = controller == "local" or bool(engine)
+    metric = _metric(data.get("metric"))
+    spec = SweepSpec(
+        method=_method(data.get("method"), elsewhere),
+        parameters=tuple(_leaves(_tree(data, elsewhere), (), warnings)),
+        metric=metric,
+        early_terminate=_hyperband(data.get("early_terminate"), metric),
+        run_cap=_count(data.get("run_cap"), "run_cap"),
+        program=data.get("program"),
+        command=tuple(str(part) for part in data.get("command") or ()),
+        name=data.get("name"),
+        description=data.get("description"),
+        controller=controller,
+        engine=engine,
+        warnings=tuple(warnings),
+    )
+    if not elsewhere:
+        _check_method(spec)
+    return spec
+
+
+def _check_method(spec: SweepSpec) -> None:
+    if spec.method == "bayes" and spec.metric is None:
+        fix = "add metric: {name: valid/mcc, goal: maximize}"
+        raise UserError("metric", rule="method bayes needs the metric it improves", fix=fix)
+    if spec.method != "grid":
+        return
+    for parameter in spec.parameters:
+        kind = parameter.distribution
+        if kind not in ("constant", "categorical", "int_uniform") and not (kind in BOUNDED and kind.startswith("q_")):
+            rule = "a grid needs values, whole numbers or steps of q"
+            raise UserError(
+                f"parameters.{parameter.name}", got=kind, rule=rule, fix="list values, or use method: random"
+            )
+        if parameter.probabilities:
+            where = f"parameters.{parameter.name}.probabilities"
+            raise UserError(where, rule="a grid tries every value once", fix="remove them, or use method: random")
+
+
+def _method(method: Any, elsewhere: bool) -> str:
+    if elsewhere and (method is None or isinstance(method, str)):
+        return method or "custom"
+    if method not in METHODS:
+        raise UserError("method", got=method, rule=f"must be one of {', '.join(METHODS)}", fix="write method: bayes")
+    return str(method)
+
+
+def _owner(data: Mapping[str, Any], key: str, member: str) -> str:
+    part = data.get(key)
+    return str(part.get(member) or "") if isinstance(part, Mapping) else ""
+
+
+def _tree(data: Mapping[str, Any], elsewhere: bool) -> Mapping[str, Any]:
+    tree = data.get("parameters")
+    if tree is None and elsewhere:
+        return {}
+    if not isinstance(tree, Mapping) or not tree:
+        raise UserError("parameters", got=tree, rule="must be a mapping of what to try", fix="add lr: {values: [...]}")
+    return tree
+
+
+def _leaves(tree: Mapping[str, Any], path: tuple[str, ...], warnings: list[Finding]) -> Iterator[Parameter]:
+    for name, entry in tree.items():
+        here = (*path, str(name))
+        # A parameter may itself be called "parameters": then its entry holds constraints, not a tree.
+        nested = entry.get("parameters") if isinstance(entry, Mapping) else None
+        if isinstance(nested, Mapping) and nested:
+            yield from _leaves(nested, here, warnings)
+        else:
+            yield read_parameter(entry, here, warnings)
+
+
+def _metric(entry: Any) -> Metric | None:
+    if entry is None:
+        return None
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str) or not entry["name"]:
+        raise UserError("metric.name", got=entry, rule="must be the name of a logged metric", fix="write valid/mcc")
+    goal = entry.get("goal", "minimize")
+    if goal not in ("minimize", "maximize"):
+        raise UserError("metric.goal", got=goal, rule="must be minimize or maximize", fix="write goal: maximize")
+    target = entry.get("target")
+    if target is not None and (isinstance(target, bool) or not isinstance(target, int | float)):
+        raise UserError("metric.target", got=target, rule="must be a number", fix="write for example 0.6")
+    return Metric(entry["name"], goal, target)
+
+
+def _hyperband(entry: Any, metric: Metric | None) -> Hyperband | None:
+    if entry is None:
+        return None
+    where = "early_terminate"
+    if not isinstance(entry, Mapping) or entry.get("type") != "hyperband":
+        raise UserError(
+            f"{where}.type", got=entry, rule="must be hyperband", fix="write {type: hyperband, min_iter: 3}"
+        )
+    if metric is None:
+        raise UserError("metric", rule="early_terminate needs the metric it judges by", fix="add metric: {name: ...}")
+    low, high = (_count(entry.get(key), f"{where}.{key}") for key in ("min_iter", "max_iter"))
+    if low is None and high is None:
+        raise UserError(where, got=dict(entry), rule="needs min_iter or max_iter", fix="add min_iter: 3")
+    rungs = _count(entry.get("s"), f"{where}.s")
+    if high is not None and rungs is None:
+        raise UserError(f"{where}.s", rule="max_iter needs s, the number of rungs", fix="add s: 2")
+    eta = entry.get("eta", 3)
+    if isinstance(eta, bool) or not isinstance(eta, int | float) or eta <= 1:
+        raise UserError(f"{where}.eta", got=eta, rule="must be a number above 1", fix="write eta: 3")
+    strict = entry.get("strict", False)
+    if not isinstance(strict, bool):
+        raise UserError(f"{where}.strict", got=strict, rule="must be true or false", fix="write strict: false")
+    return Hyperband(low, high, rungs or 1, eta, strict)
+
+
+def _count(value: Any, where: str) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UserError(
+            where, got=value, rule="must be a whole number of at least 1", fix=f"write {where.split('.')[-1]}: 3"
+        )
+    return value
+
+
+def _lines(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[tuple[str, int]]:
+    """(key path, line from 1) of every key; refuses a key that stands twice, of which YAML would drop one."""
+    if isinstance(node, yaml.SequenceNode):
+        for i, item in enumerate(node.value):
+            yield from _lines(item, (*path[:-1], f"{path[-1]}[{i}]") if path else (f"[{i}]",))
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen = set()
+    for key, value in node.value:
+        if key.value in seen and isinstance(key.value, str):
+            raise yaml.MarkedYAMLError(problem=f"key {key.value!r} stands twice", problem_mark=key.start_mark)
+        if isinstance(key.value, str):
+            seen.add(key.value)
+        here = (*path, str(key.value))
+        yield ".".join(here), key.start_mark.line + 1
+        yield from _lines(value, here)
+
+
+def _line_of(lines: Mapping[str, int], where: str) -> int:
+    """The line of a key path, or of the nearest key above it; nested trees skip their `parameters` keys."""
+    flat = {path.replace(".parameters.", "."): line for path, line in lines.items()}
+    while where:
+        if where in lines or where in flat:
+            return lines.get(where) or flat[where]
+        where = where.rpartition(".")[0] if "." in where else ""
+    return 1
