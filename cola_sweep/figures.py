@@ -122,7 +122,7 @@ def _against(axes: Axes, runs: pd.DataFrame, parameter: Parameter, metric: str) 
         means = runs["best"].groupby(places).mean()
         axes.scatter(means.index, means, marker="_", s=900, color=ORANGE, linewidths=2, zorder=1)
         axes.set_xticks(
-            range(len(names)), [_short(name) for name in names], rotation=20 if len("".join(names)) > 44 else 0
+            range(len(names)), [_short(name) for name in names], rotation=20 if len("".join(names)) > 56 else 0
         )
         axes.set_xlim(-0.6, len(names) - 0.4)
     else:
@@ -162,7 +162,7 @@ def _curves(axes: Axes, findings: Findings) -> None:
         )  # fmt: skip
     axes.set(xlabel="epoch", ylabel=_short(metric, 50))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(fontsize=8.5, loc="best")
+    axes.figure.legend(fontsize=8.5, loc="outside lower center", ncols=3)
 
 
 def _confusion(axes: Axes, counts: stats.Counts) -> None:
@@ -185,7 +185,7 @@ def inline(figure: Figure) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{figure.name}-", svg)
-    return svg.replace(INK, "var(--ink)").replace(LINE, "var(--line)")
+    return svg.replace(INK, "var(--ink)").replace(LINE, "var(--line)").replace(BLUE, "var(--accent)")
 
 
 def standalone(figure: Figure) -> str:

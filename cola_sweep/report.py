@@ -160,6 +160,8 @@ def _interval(findings: "Findings") -> str:
 
 def verdict(findings: "Findings") -> dict[str, str]:
     """Did the winner really win: a headline and the numbers behind it."""
+    from cola_sweep.stats import FEWEST_DISCORDANT
+
     ranked, comparison = findings.ranked, findings.comparison
     if len(ranked) < 2:
         return {"headline": "Nothing to compare with." if len(ranked) else "No winner yet.", "detail": ""}
@@ -173,12 +175,13 @@ def verdict(findings: "Findings") -> dict[str, str]:
         "second": f"By MCC the runner-up, {second}, is better.",
     }
     gap = comparison.difference
+    few = comparison.only_first + comparison.only_second < FEWEST_DISCORDANT
     return {
         "headline": headlines[comparison.verdict],
         "detail": f"On the same {gap.n:,} sentences the MCC differs by {gap.value:+.3f} (95 % interval {gap.low:+.3f} "
         f"to {gap.high:+.3f}). Only the winner is right on {comparison.only_first}, only the runner-up on "
-        f"{comparison.only_second} (McNemar p = {comparison.p_value:.2g}). The sentences that chose the winner also "
-        f"measure it, so its value is somewhat too good: the best of {len(ranked)}.",
+        f"{comparison.only_second} (McNemar p = {comparison.p_value:.2g}){': too few to tell the two apart' if few else ''}. "
+        f"The sentences that chose the winner also measure it, so as the best of {len(ranked)} it looks somewhat too good.",
     }
 
 
@@ -221,12 +224,15 @@ def show_metric(value: float | None) -> str:
 
 
 def show_value(value: Any) -> str:
-    """A setting: three significant digits, whole numbers whole, text as it is."""
+    """A setting: three significant digits (`5.35e-5` below 0.001), whole numbers whole, text as it is."""
     if _missing(value):
         return NOTHING
     if isinstance(value, bool | str) or not hasattr(value, "__float__"):
         return str(value)
     number = float(value)
+    if 0 < abs(number) < 1e-3:
+        digits, _, exponent = f"{number:.2e}".partition("e")
+        return f"{digits.rstrip('0').rstrip('.')}e{int(exponent)}"
     return str(int(number)) if number.is_integer() and abs(number) < 1e15 else f"{number:.3g}"
 
 

@@ -23,6 +23,9 @@ Statistic = Callable[[Counts], npt.NDArray[np.float64]]
 
 CLASSES = ("unacceptable", "acceptable")
 RESAMPLES = 10_000
+# Below this, even if one classifier is right on all of them, McNemar's p is above 0.05; a bootstrap of so few
+# sentences is too narrow to overrule it.
+FEWEST_DISCORDANT = 6
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,9 @@ class Comparison:
 
     @property
     def verdict(self) -> Literal["first", "second", "tie"]:
-        """Who is better by MCC; a tie when the interval of the difference holds 0."""
+        """Who is better by MCC; a tie when the interval of the difference holds 0, or too few sentences tell."""
+        if self.only_first + self.only_second < FEWEST_DISCORDANT:
+            return "tie"
         if self.difference.low > 0:
             return "first"
         return "second" if self.difference.high < 0 else "tie"
@@ -81,10 +86,10 @@ def rank(runs: pd.DataFrame, goal: Goal) -> pd.DataFrame:
 
 def _why_left_out(state: str, best: float, logged: int) -> str:
     if state != "finished":
-        return f"state is {state}"
+        return state
     if not logged:
-        return "never logged the metric"
-    return "" if np.isfinite(best) else "metric was never a finite number"
+        return "metric never logged"
+    return "" if np.isfinite(best) else "metric never finite"
 
 
 def best_epochs(histories: pd.DataFrame, metric: str, goal: Goal) -> pd.DataFrame:

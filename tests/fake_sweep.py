@@ -1,5 +1,6 @@
 """A made-up sweep for the tests of the report: 20 runs, some of them failed, collapsed or without a value."""
 
+import dataclasses
 import json
 import math
 from typing import Any
@@ -54,8 +55,11 @@ class FakeRun:
         self.created_at = f"2026-11-20T{10 + place // 60:02d}:{place % 60:02d}:00Z"
         self.url = f"http://127.0.0.1:8085/ada/cola-sweep/runs/{self.id}"
         self.config, self.summary_metrics, self.rows = config, summary, rows
-        self.history_line_count = len(rows)
         self.table: dict[str, Any] | None = None
+
+    @property
+    def history_line_count(self) -> int:
+        return len(self.rows)
 
     def history(self, samples: int, pandas: bool) -> list[Any]:
         assert not pandas
@@ -178,14 +182,12 @@ class FakeApi:
         return self.all_sweeps
 
     def runs(self, path: str, filters: dict[str, Any], **_: Any) -> list[FakeRun]:
-        assert filters == {"$and": [{"sweep": path and self.all_sweeps[-1].id}]} or filters
+        assert filters in [{"$and": [{"sweep": sweep.id}]} for sweep in self.all_sweeps]
         return self.all_runs
 
 
 def changed(results: SweepResults, **columns: Any) -> SweepResults:
     """The same sweep with columns of its runs replaced."""
-    import dataclasses
-
     return dataclasses.replace(results, runs=results.runs.assign(**columns))
 
 

@@ -40,8 +40,7 @@ def test_rank_takes_finished_runs_with_a_finite_value_and_says_why_it_left_out_t
     assert board["id"].tolist() == ["d", "h", "a", "b", "c", "e", "f", "g"]
     assert board["rank"].dropna().tolist() == [1, 2, 3]
     assert board["left_out"].tolist() == [
-        "", "", "", "state is failed", "metric was never a finite number", "metric was never a finite number",
-        "never logged the metric", "state is killed",
+        "", "", "", "failed", "metric never finite", "metric never finite", "metric never logged", "killed",
     ]  # fmt: skip
 
 
@@ -197,6 +196,19 @@ def test_comparison_of_a_classifier_with_itself_is_a_tie_without_width() -> None
     comparison = stats.compare(labels, first, first)
     assert (comparison.difference.low, comparison.difference.high) == (0, 0)
     assert (comparison.verdict, comparison.p_value) == ("tie", 1.0)
+
+
+def test_a_handful_of_sentences_decides_nothing() -> None:
+    labels, first, _ = three(600, 0.2, 0.2)
+    second = first.copy()
+    right = np.flatnonzero(first == labels)
+    second[right[:5]] = 1 - second[right[:5]]
+    comparison = stats.compare(labels, first, second)
+    assert (comparison.only_first, comparison.only_second) == (5, 0)
+    assert comparison.p_value == pytest.approx(0.0625)
+    assert comparison.verdict == "tie"
+    second[right[5:12]] = 1 - second[right[5:12]]
+    assert stats.compare(labels, first, second).verdict == "first"
 
 
 def test_paired_interval_agrees_with_resampling_sentences() -> None:

@@ -1,0 +1,189 @@
+"""Pulling a sweep: against a fake of the API's objects, and real sockets for the check of the server."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+import wandb
+
+from cola_sweep import results
+from cola_sweep.errors import UserError
+from tests.fake_sweep import CONFIG, PATH, FakeApi, FakeRun, FakeSweep, fake_runs
+
+
+@pytest.fixture(scope="module")
+def pulled() -> results.SweepResults:
+    return results.read(FakeApi([FakeSweep()], fake_runs()), PATH)
+
+
+def test_a_sweep_is_pulled_whole(pulled: results.SweepResults) -> None:
+    assert (pulled.path, pulled.id, pulled.name) == (PATH, "k3x9a1bc", "lr and batch size")
+    assert (pulled.metric, pulled.goal, pulled.state) == ("valid/mcc", "maximize", "finished")
+    assert len(pulled.runs) == 20
+    assert pulled.runs["provenance.data_kind"].unique().tolist() == ["synthetic"]
+    assert len(pulled.histories) == 80
+    assert {"valid/mcc", "train/loss_epoch"} <= set(pulled.histories)
+    assert pulled.notes == ()
+
+
+def test_predictions_are_those_of_the_best_runs_that_count(pulled: results.SweepResults) -> None:
+    finished = pulled.runs[pulled.runs["state"] == "finished"].sort_values("best", ascending=False)
+    assert list(pulled.predictions) == finished["id"].head(5).tolist()
+    table = next(iter(pulled.predictions.values()))
+    assert set(table["label"]) == {0, 1}
+    assert set(table["predicted"]) == {0, 1}
+    assert len(table) == 600
+
+
+def test_a_run_without_predictions_is_noted() -> None:
+    runs = fake_runs(2, sentences=10)
+    del runs[0].summary_metrics["predictions"]
+    assert runs[1].table is not None
+    runs[1].table["data"][0][2] = "maybe"
+    pulled = results.read(FakeApi([FakeSweep()], runs), PATH)
+    assert pulled.predictions == {}
+    assert sorted(pulled.notes) == [
+        "Run run00000 logged no predictions table.",
+        "The predictions table of run run00001 could not be read: unknown class 'maybe'.",
+    ]
+
+
+class BrokenRun(FakeRun):
+    def history(self, samples: int, pandas: bool) -> list[Any]:
+        raise wandb.errors.CommError("HTTP 500")
+
+
+def broken(runs: list[FakeRun]) -> list[FakeRun]:
+    for run in runs:
+        run.__class__ = BrokenRun
+    return runs
+
+
+def test_one_run_whose_history_cannot_be_read_is_noted_and_ranked_by_its_summary() -> None:
+    runs = fake_runs(4, sentences=10)
+    broken(runs[:1])
+    pulled = results.read(FakeApi([FakeSweep()], runs), PATH)
+    assert pulled.notes == ("The history of run run00000 could not be read: HTTP 500.",)
+    assert pulled.runs["best"].iloc[0] == runs[0].summary_metrics["valid/mcc"]["max"]
+    assert "run00000" not in set(pulled.histories["run"])
+
+
+def test_a_server_that_stops_answering_ends_the_pull() -> None:
+    with pytest.raises(UserError, match="run00002: the server stopped answering"):
+        results.read(FakeApi([FakeSweep()], broken(fake_runs(5, sentences=10))), PATH)
+
+
+def test_a_long_history_is_scanned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "HISTORY_ROWS", 5)
+    runs = fake_runs(1, sentences=10)
+    assert len(runs[0].rows) == 12
+    assert len(results.read(FakeApi([FakeSweep()], runs), PATH).histories) == 4
+
+
+def test_the_newest_sweep_is_the_default() -> None:
+    old, new = FakeSweep("ada/cola-sweep/a", created="2026-11-19"), FakeSweep("ada/cola-sweep/b", created="2026-11-20")
+    assert results.read(FakeApi([new, old], [])).id == "b"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "ada/cola-sweep/k3x9a1bc",
+        "cola-sweep/k3x9a1bc",
+        "k3x9a1bc",
+        "https://wandb.example/ada/cola-sweep/sweeps/k3x9a1bc",
+    ],
+)
+def test_a_sweep_is_named_by_its_path_or_a_part_of_it(path: str) -> None:
+    assert results.read(FakeApi([FakeSweep()], []), path).path == PATH
+
+
+def test_the_project_and_entity_set_for_wandb_are_used() -> None:
+    api = FakeApi([FakeSweep("team/other/s1")], [])
+    api.settings = {"entity": "team", "project": "other"}
+    assert results.read(api).path == results.read(api, "s1").path == "team/other/s1"
+
+
+@pytest.mark.parametrize(
+    ("sweeps", "path", "message"),
+    [
+        ([FakeSweep()], "nosuch", r"^sweep ada/cola-sweep/nosuch: does not exist; `make report` without SWEEP"),
+        ([FakeSweep()], "a/b/c/d", r"^SWEEP: got 'a/b/c/d'; is not a sweep's path"),
+        ([FakeSweep("eve/other/x")], None, r"^project ada/cola-sweep: does not exist; start one with `wandb sweep"),
+        ([], None, r"^project ada/cola-sweep: has no sweep yet; start one"),
+    ],
+)
+def test_what_is_not_there_is_one_line(sweeps: list[FakeSweep], path: str | None, message: str) -> None:
+    with pytest.raises(UserError, match=message) as raised:
+        results.read(FakeApi(sweeps, []), path)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_sweep_without_goal_or_metric() -> None:
+    silent = FakeSweep(config={"method": "grid", "parameters": {}})
+    assert (results.read(FakeApi([silent], []), PATH).metric, results.read(FakeApi([silent], []), PATH).goal) == (
+        "valid/mcc",
+        "maximize",
+    )
+    loss = FakeSweep(config=CONFIG | {"metric": {"name": "valid/loss_epoch"}})
+    pulled = results.read(FakeApi([loss], fake_runs(3, sentences=10)), PATH)
+    assert pulled.goal == "minimize"
+    assert pulled.runs["best"].iloc[0] == pulled.histories.query("run == 'run00000'")["valid/loss_epoch"].min()
+
+
+def test_waiting_for_a_download_ends() -> None:
+    release = threading.Event()
+    with pytest.raises(TimeoutError, match=r"no answer in 0\.01 s"):
+        results._within(0.01, release.wait)
+    release.set()
+    assert results._within(5, lambda: 7) == 7
+    with pytest.raises(KeyError):
+        results._within(5, lambda: {}["x"])
+
+
+def test_a_long_pull_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(results, "PROGRESS_SECONDS", -1)
+    assert list(results._each("runs", "ab")) == ["a", "b"]
+    assert capsys.readouterr().err == "reading runs: 1 so far\nreading runs: 2 so far\n"
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    """A server that answers 401 to everything."""
+
+    class Refuse(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(401)
+            self.end_headers()
+
+        do_POST = do_HEAD
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Refuse) as http:
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+        thread.join()
+
+
+def test_any_answer_means_that_the_server_is_there(server: str) -> None:
+    results._check_reachable(server)
+
+
+def test_a_server_that_does_not_answer_is_one_line() -> None:
+    with socket.socket() as held:  # bound, not listening: connections are refused
+        held.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{held.getsockname()[1]}"
+        with pytest.raises(UserError, match=rf"^{address}: the W&B server does not answer \(.*refused\); start it"):
+            results._check_reachable(address)
+
+
+def test_an_address_without_scheme_is_refused() -> None:
+    with pytest.raises(UserError, match="must begin with http"):
+        results._check_reachable("127.0.0.1:8085")
