@@ -25,7 +25,7 @@ from cola_sweep.samples import Predictions
 class Best:
     """The best epoch so far; its weights lie in the folder that `BestEpoch` was given."""
 
-    epoch: int  # counted from 1
+    epoch: int  # counted from 0, as `epoch` is in the history
     metrics: dict[str, float]  # by name, as logged in that epoch
     predictions: Predictions
 
@@ -58,7 +58,7 @@ class BestEpoch(pl.Callback):
             return
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("valid/")}
         if is_better(metrics[OBJECTIVE], self.best.metrics[OBJECTIVE] if self.best else None):
-            self.best = Best(trainer.current_epoch + 1, metrics, in_order(self._batches))
+            self.best = Best(trainer.current_epoch, metrics, in_order(self._batches))
             save_model(pl_module, self._tokenizer, self._folder)  # type: ignore[arg-type]
 
 
@@ -100,7 +100,7 @@ class FailOnDivergence(pl.Callback):
             self._check("train/loss", float(outputs["loss"]), trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._check("valid/loss", float(trainer.callback_metrics["valid/loss"]), trainer)
+        self._check("valid/loss", float(trainer.callback_metrics["valid/loss_epoch"]), trainer)
 
     @staticmethod
     def _check(name: str, loss: float, trainer: pl.Trainer) -> None:

@@ -1,0 +1,100 @@
+"""Where a trial's data, weights and code come from: a mapping in the run's config, and no two sources in one sweep.
+
+Imports checkpoints, config, data and errors; torch, and wandb only to ask about earlier runs.
+"""
+
+import importlib.metadata
+import itertools
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cola_sweep.checkpoints import Checkpoint
+from cola_sweep.config import TrialConfig
+from cola_sweep.data import Corpus
+from cola_sweep.errors import UserError
+
+KEY = "provenance"
+PACKAGES = ("torch", "pytorch-lightning", "transformers", "wandb", "cola-sweep")
+# One page of the API: a sweep's first runs are enough to know its source.
+RUNS_ASKED = 50
+
+
+def describe(config: TrialConfig, checkpoint: Checkpoint, corpus: Corpus, device: torch.device) -> dict[str, Any]:
+    """What goes under `provenance` in the run's config: plain JSON values; unknown ones are null."""
+    return {
+        "checkpoint": checkpoint.source if checkpoint.layers is None else f"{checkpoint.source}[:{checkpoint.layers}]",
+        "weights_sha256": checkpoint.weights_sha256,
+        "data": corpus.name,
+        "data_kind": corpus.kind,
+        "data_fingerprint": corpus.fingerprint,
+        "git_commit": git_commit(Path(__file__).parent),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "precision": config.precision,
+        "seed": config.seed,
+    }
+
+
+def version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def git_commit(folder: Path) -> str | None:
+    """The commit checked out where the code lies, with "-dirty" if tracked files differ; None outside a checkout."""
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True)
+        changes = subprocess.run(["git", "diff", "--quiet", "HEAD"], cwd=folder, capture_output=True, check=False)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit.stdout.strip() + ("-dirty" if changes.returncode else "")
+
+
+def refuse_mixture(config: TrialConfig, own: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> None:
+    """Compare with the other runs of the sweep: same data in all, same weights under the same checkpoint name.
+
+    Args:
+        config: this trial's.
+        own: its provenance.
+        others: the configs of the sweep's other runs; those without provenance say nothing.
+
+    Raises:
+        UserError: an other run used another source.
+    """
+    for other in others:
+        theirs = other.get(KEY) or {}
+        if theirs.get("data_fingerprint", own["data_fingerprint"]) != own["data_fingerprint"]:
+            raise UserError(
+                "config.data", got=own["data"], rule=f"an earlier run of this sweep used {theirs['data']!r}",
+                fix="give both the same data, or start another sweep",
+            )  # fmt: skip
+        same_name = other.get("checkpoint") == config.checkpoint
+        if same_name and theirs.get("weights_sha256", own["weights_sha256"]) != own["weights_sha256"]:
+            raise UserError(
+                "config.checkpoint", got=config.checkpoint,
+                rule=f"an earlier run of this sweep found other weights there ({theirs['checkpoint']})",
+                fix="name the checkpoint itself in place of auto, or start another sweep",
+            )  # fmt: skip
+
+
+def earlier_configs(run: Any) -> list[Mapping[str, Any]]:
+    """The configs of the sweep's first runs, this one left out; none, and a line of warning, if the API is silent."""
+    import wandb
+
+    try:
+        runs = wandb.Api().runs(
+            f"{run.entity}/{run.project}", filters={"sweep": run.sweep_id}, order="+created_at",
+            per_page=RUNS_ASKED, lazy=False,
+        )  # fmt: skip
+        return [other.config for other in itertools.islice(runs, RUNS_ASKED) if other.id != run.id]
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        wandb.termwarn(f"the sweep's earlier runs were not compared with this one's data: {reason}")
+        return []

@@ -1,0 +1,144 @@
+"""Shared by all tests: no way out of this machine, a tiny checkpoint, a tiny corpus, and a reader of offline runs."""
+
+import ipaddress
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+WORDS = ["the", "a", "cat", "dog", "sees", "see", "sleeps", "sleep", "happy", "quickly", "who", "himself", "herself", ".", "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_outside_sockets() -> Iterator[None]:
+    """A connection to anything but this machine raises, whatever a library may try."""
+    patch = pytest.MonkeyPatch()
+    for name in ("connect", "connect_ex"):
+        real = getattr(socket.socket, name)
+
+        def guarded(self: socket.socket, address: Any, real: Any = real) -> Any:
+            if self.family in (socket.AF_INET, socket.AF_INET6) and not is_loopback(address[0]):
+                raise PermissionError(f"a test tried to reach {address!r}")
+            return real(self, address)
+
+        patch.setattr(socket.socket, name, guarded)
+    yield
+    patch.undo()
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a BERT of random weights, 2 layers of width 16, and a tokenizer of a few words."""
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizer
+
+    folder = tmp_path_factory.mktemp("checkpoint")
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=32, pad_token_id=WORDS.index("[PAD]"),
+    )  # fmt: skip
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    BertTokenizer(vocab={word: i for i, word in enumerate(WORDS)}).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in GLUE's layout: word order decides; 48 sentences to train on, 24 to validate, half out of domain."""
+    folder = tmp_path_factory.mktemp("corpus")
+    good, bad = [], []
+    for subject in ("cat", "dog"):
+        for verb in ("sees", "sleeps"):
+            for end in ("", " quickly", " happy"):
+                good.append(f"the {subject} {verb}{end} .")
+                bad.append(f"{verb} the{end} {subject} .")
+    rows = [(1, "", sentence) for sentence in good] + [(0, "*", sentence) for sentence in bad]
+    train = [("s1", *row) for row in rows for _ in range(2)]
+    valid = [("s1" if i % 2 else "s2", *row) for i, row in enumerate(rows)]
+    for name, table in (("train", train), ("dev", valid)):
+        lines = ("\t".join(map(str, row)) for row in table)
+        (folder / f"{name}.tsv").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+@dataclass
+class OfflineRun:
+    """What an offline run wrote, read from its own file: what `wandb sync` would send."""
+
+    folder: Path
+    config: dict[str, Any] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    artifacts: dict[str, Any] = field(default_factory=dict)  # by type
+    exit_code: int | None = None
+
+    def table(self, key: str) -> tuple[list[str], list[list[Any]]]:
+        """Columns and rows of a logged table."""
+        (row,) = (row for row in self.history if key in row)
+        table = json.loads((self.folder / "files" / row[key]["path"]).read_text(encoding="utf-8"))
+        return table["columns"], table["data"]
+
+
+def read_offline_run(folder: Path) -> OfflineRun:
+    """Read the run below `folder`, which must hold exactly one."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    (path,) = folder.glob("wandb/offline-run-*/run-*.wandb")
+    run = OfflineRun(path.parent)
+    for payload in leveldb_records(path.read_bytes()[7:]):
+        record = Record.FromString(payload)
+        kind = record.WhichOneof("record_type")
+        if kind == "history":
+            run.history.append(items(record.history.item))
+        elif kind == "summary":
+            run.summary |= items(record.summary.update)
+        elif kind == "config":
+            run.config |= items(record.config.update)
+        elif kind == "run":
+            run.config |= items(record.run.config.update)
+        elif kind == "artifact":
+            run.artifacts[record.artifact.type] = record.artifact
+        elif kind == "exit":
+            run.exit_code = record.exit.exit_code
+    return run
+
+
+def items(found: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for item in found:
+        *parents, last = list(item.nested_key) or [item.key]
+        place = values
+        for key in parents:
+            place = place.setdefault(key, {})
+        place[last] = json.loads(item.value_json)
+    return values
+
+
+def leveldb_records(data: bytes, block: int = 32768, header: int = 7) -> Iterator[bytes]:
+    """Records of LevelDB's log format, which wandb writes: blocks of 32 KiB, the file's own header counted in."""
+    place, parts = header, b""
+    data = b"\0" * header + data
+    while place + header <= len(data):
+        left = block - place % block
+        if left < header:
+            place += left
+            continue
+        size = int.from_bytes(data[place + 4 : place + 6], "little")
+        part = data[place + 6]  # 1 whole, 2 first, 3 middle, 4 last
+        parts += data[place + header : place + header + size]
+        place += header + size
+        if part in (1, 4):
+            yield parts
+            parts = b""
