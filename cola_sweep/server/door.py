@@ -1,8 +1,6 @@
 """The ASGI middleware that every request passes: who asks, and what a failure becomes."""
 
-import errno
 import logging
-import sqlite3
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
@@ -12,6 +10,7 @@ from cola_sweep.server import auth
 from cola_sweep.server.blobs import Blobs
 from cola_sweep.server.bodies import Json
 from cola_sweep.server.context import Context
+from cola_sweep.server.failures import transient
 from cola_sweep.server.store import Store
 from cola_sweep.server.urls import Urls
 
@@ -19,8 +18,6 @@ log = logging.getLogger(__name__)
 
 # `/sdk/otel/...` is a telemetry probe: its 404 must come without a key, too, to end it.
 OPEN = ("/ready", "/login", "/favicon.ico", "/sdk/otel/v1/metrics")
-_TRANSIENT_ERRNO = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-_TRANSIENT_SQLITE = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 
 
 class Door:
@@ -60,17 +57,10 @@ class Door:
         if user is not None:
             request.state.context = Context(self.store, self.blobs, urls, user, self.search_seed)
         elif request.scope["path"] not in OPEN:
-            if "text/html" in request.headers.get("accept", ""):
+            if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
                 return RedirectResponse("/login", 303)
             return Json({"error": "an API key is needed: user `api`, password the key"}, 401)
         return None
-
-
-def transient(error: BaseException) -> bool:
-    """Whether the same request may work later: the disk is full, the database is busy."""
-    if isinstance(error, sqlite3.Error):
-        return getattr(error, "sqlite_errorcode", 0) & 0xFF in _TRANSIENT_SQLITE
-    return isinstance(error, OSError) and error.errno in _TRANSIENT_ERRNO
 
 
 def _failed(request: Request, error: Exception) -> Response:

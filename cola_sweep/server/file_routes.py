@@ -32,10 +32,16 @@ async def _put(request: Request) -> Response:
 async def _get(request: Request) -> Response:
     context, run, name = await asyncio.to_thread(_target, request)
     path = context.blobs.run_file(run.id, name)
-    if await asyncio.to_thread(files.get, context.store, run.id, name) is None:
+    try:
+        # The record goes before the bytes when a file is deleted, so both are asked.
+        found = await asyncio.to_thread(files.get, context.store, run.id, name)
+        status = await asyncio.to_thread(path.stat) if found else None
+    except FileNotFoundError:
+        status = None
+    if status is None:
         raise HTTPException(404, f"run {run.name} has no file {name!r}")
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    return FileResponse(path, media_type=kind, filename=PurePosixPath(name).name, headers=INERT)
+    return FileResponse(path, media_type=kind, filename=PurePosixPath(name).name, headers=INERT, stat_result=status)
 
 
 def _target(request: Request) -> tuple[Context, Run, str]:

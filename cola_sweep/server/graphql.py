@@ -35,6 +35,8 @@ from graphql.language import (
     SelectionSetNode,
 )
 
+from cola_sweep.server.failures import transient
+
 log = logging.getLogger(__name__)
 
 Args = dict[str, Any]
@@ -103,7 +105,7 @@ def execute(
     operation_name: str | None = None,
     context: Any = None,
 ) -> Answer:
-    """Run one operation of the document `text`. Never raises but `HttpRefusal`."""
+    """Run one operation of the document `text`. Never raises but `HttpRefusal` and what is `transient`."""
     try:
         operation, fragments = _select(parse(text, no_location=True), operation_name)
     except (GraphQLSyntaxError, Refused) as error:
@@ -185,6 +187,8 @@ class _Execution:
             self.answer.errors.append({"message": str(error), "path": list(path)})
             return None
         except Exception as error:
+            if transient(error):
+                raise
             log.exception("%s.%s failed", type_name, nodes[0].name.value)
             message = f"the server failed on {type_name}.{nodes[0].name.value}: {error!r}"
             self.answer.errors.append({"message": message, "path": list(path)})
