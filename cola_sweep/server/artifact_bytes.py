@@ -4,7 +4,6 @@ A file lies under its MD5, so two versions share what they have in common.
 """
 
 import os
-from collections.abc import AsyncIterator
 
 from cola_sweep.server import manifests
 from cola_sweep.server.blobs import Blobs
@@ -16,10 +15,6 @@ FILE_ROUTE = "/storage/artifacts/{md5}"
 MANIFEST_ROUTE = "/storage/artifact-manifests/{number:int}/wandb_manifest.json"
 
 
-class WrongBytes(Exception):
-    """What arrived is not what its MD5 announced."""
-
-
 def file_path(md5: str) -> str:
     """The path on this server of the file of that hex MD5."""
     return FILE_ROUTE.format(md5=md5)
@@ -28,22 +23,6 @@ def file_path(md5: str) -> str:
 def manifest_path(manifest_id: int) -> str:
     """The path on this server of the manifest in that row."""
     return MANIFEST_ROUTE.replace("{number:int}", str(manifest_id))
-
-
-async def receive_file(blobs: Blobs, md5: str, chunks: AsyncIterator[bytes], limit: int | None = None) -> None:
-    """Store a file under its hex MD5.
-
-    Raises:
-        WrongBytes: the bytes have another MD5; nothing is stored.
-        BadName, TooLarge, DiskFull: see `Blobs`.
-    """
-    path = blobs.artifact_file(md5)
-    unchecked = path.with_name(f"{md5}.{os.urandom(8).hex()}")
-    received = await blobs.receive(unchecked, chunks, limit)
-    if received.md5_base64 != manifests.md5_base64(md5):
-        blobs.remove(unchecked)
-        raise WrongBytes(f"{received.size} bytes arrived, and their MD5 is not {md5}")
-    os.replace(unchecked, path)
 
 
 def write_manifest(blobs: Blobs, manifest_id: int, data: bytes) -> None:

@@ -12,12 +12,16 @@ import asyncio
 import re
 from pathlib import Path
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from cola_sweep.server import artifact_bytes
+from cola_sweep.server.blobs import BadDigest
 from cola_sweep.server.context import Context
+from cola_sweep.server.file_routes import INERT
+from cola_sweep.server.manifests import md5_base64
 from cola_sweep.server.store import artifact_files, artifacts, collections, projects
 from cola_sweep.server.store.artifact_files import ArtifactManifest
 
@@ -26,27 +30,20 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 
 async def put_file(request: Request) -> Response:
     """Store a file whose MD5 is in the path; 400 if its bytes have another."""
-    md5 = request.path_params["md5"]
+    md5, blobs = request.path_params["md5"], _context(request).blobs
     if not _MD5.fullmatch(md5):
-        return _error(404, "no such file")
-    try:
-        await artifact_bytes.receive_file(_context(request).blobs, md5, request.stream())
-    except artifact_bytes.WrongBytes as error:
-        return _error(400, str(error))
+        raise HTTPException(404, "no such file")
+    await _received(request, blobs.artifact_file(md5), md5_base64(md5))
     return Response(headers={"ETag": f'"{md5}"'})
 
 
 async def put_manifest(request: Request) -> Response:
-    """Store a manifest; 404 if nobody asked for its upload, 400 if its MD5 is not the one announced."""
+    """Store a manifest; 404 if no upload waits for it, 400 if its MD5 is not the one announced."""
     context, number = _context(request), request.path_params["number"]
     row = await asyncio.to_thread(_awaited, context, number)
     if row is None:
-        return _error(404, "no artifact is waiting for this manifest")
-    path = context.blobs.artifact_manifest(number)
-    received = await context.blobs.receive(path, request.stream())
-    if row.digest and received.md5_base64 != row.digest:
-        context.blobs.remove(path)
-        return _error(400, f"{received.size} bytes arrived, and their MD5 is not {row.digest}")
+        raise HTTPException(404, "no upload waits for this manifest")
+    await _received(request, context.blobs.artifact_manifest(number), row.digest or None)
     await asyncio.to_thread(artifact_files.receive, context.store, number)
     return Response()
 
@@ -68,7 +65,7 @@ async def get_of_collection(request: Request) -> Response:
     # Between collection and digest are the ids of the artifact (from newer clients) and of the file's birth.
     match = re.fullmatch(r"(?:[^/]*/){1,2}([0-9a-f]{32})/[^/]+", params["rest"])
     if match is None:
-        return _error(404, "no such file")
+        raise HTTPException(404, "no such file")
     return await _served(await asyncio.to_thread(_of_collection, context, params, match[1]))
 
 
@@ -92,19 +89,26 @@ def _of_collection(context: Context, params: dict[str, str], md5: str) -> Path |
     return context.blobs.artifact_file(md5) if known else None
 
 
+async def _received(request: Request, path: Path, digest: str | None) -> None:
+    try:
+        await _context(request).blobs.receive(path, request.stream(), md5_base64=digest)
+    except BadDigest as error:
+        raise HTTPException(400, str(error)) from None
+
+
 async def _served(path: Path | None) -> Response:
-    if path is None or not await asyncio.to_thread(path.is_file):
-        return _error(404, "no such file")
-    return FileResponse(path, media_type="application/octet-stream")
+    try:
+        status = await asyncio.to_thread(path.stat) if path else None
+    except FileNotFoundError:
+        status = None
+    if path is None or status is None:
+        raise HTTPException(404, "no such file")
+    return FileResponse(path, media_type="application/octet-stream", headers=INERT, stat_result=status)
 
 
 def _context(request: Request) -> Context:
     context: Context = request.state.context
     return context
-
-
-def _error(status: int, message: str) -> Response:
-    return JSONResponse({"error": message}, status_code=status)
 
 
 _FILE, _MANIFEST = artifact_bytes.FILE_ROUTE, artifact_bytes.MANIFEST_ROUTE

@@ -50,9 +50,9 @@ def create_artifact(context: Context, parent: Any, args: Args) -> Args:
 @resolvers.field("Mutation", "createArtifactManifest")
 def create_artifact_manifest(context: Context, parent: Any, args: Args) -> Args:
     given = args["input"]
-    base, kind = given.get("baseArtifactID"), given.get("type") or "FULL"
-    if kind not in ("FULL", "INCREMENTAL", "PATCH"):
-        raise Refused(f"{kind!r} is not a type of artifact manifest")
+    base, kind = given.get("baseArtifactID"), artifact_files.KINDS.get(given.get("type") or "FULL")
+    if kind is None:
+        raise Refused(f"{given['type']!r} is not a type of artifact manifest")
     row = artifact_files.add_manifest(
         context.store,
         pending(context, given.get("artifactID")).id,

@@ -173,9 +173,7 @@ def versions(context: Context, parent: ArtifactCollection, args: Args) -> Args:
         found.items(),
         args,
         key=lambda each: each[0],
-        fields=lambda each: fields_of_artifact(
-            each[1], each[0], collections.tags(context.store, artifact_id=each[1].id)
-        ),
+        fields=lambda each: fields_of_artifact(each[1], each[0]),
         order="-version_index",
     )
     edges = [

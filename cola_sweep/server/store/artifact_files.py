@@ -5,7 +5,7 @@ bytes that its client was told it need not send again do not go away under it.
 """
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +13,7 @@ from cola_sweep.server.manifests import StoredFile
 from cola_sweep.server.store.database import Store
 
 ManifestKind = Literal["FULL", "INCREMENTAL", "PATCH"]
+KINDS: Mapping[str, ManifestKind] = {"FULL": "FULL", "INCREMENTAL": "INCREMENTAL", "PATCH": "PATCH"}
 
 
 @dataclass(frozen=True)
