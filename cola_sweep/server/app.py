@@ -19,11 +19,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from cola_sweep.server import artifact_routes, auth, dispatch, file_routes, filestream, pages
+from cola_sweep.server import artifact_routes, auth, dispatch, file_routes, filestream, pages, sign_in
 from cola_sweep.server.blobs import Blobs
 from cola_sweep.server.bodies import Json, read_json
-from cola_sweep.server.door import Door
+from cola_sweep.server.door import OPEN, Door
 from cola_sweep.server.graphql import HttpRefusal, execute, operation_label
+from cola_sweep.server.provisioning import routes as provisioning_routes
 from cola_sweep.server.resolvers import resolvers
 from cola_sweep.server.store import Store, settings
 
@@ -36,8 +37,13 @@ TICK_SECONDS = 15.0
 THREADS = 32
 
 
-def create_app(store: Store, blobs: Blobs, *, search_seed: int | None = None) -> Starlette:
-    """The application over one data folder. The caller closes `store` when the application has ended."""
+def create_app(store: Store, blobs: Blobs, *, search_seed: int | None = None, provisioning: bool = False) -> Starlette:
+    """The application over one data folder. The caller closes `store` when the application has ended.
+
+    Args:
+        search_seed: seed of each sweep's search; by default one is drawn for each.
+        provisioning: let anyone make accounts over HTTP, as W&B's own tests do.
+    """
     unknown = UnknownFields(store)
 
     @contextlib.asynccontextmanager
@@ -58,11 +64,22 @@ def create_app(store: Store, blobs: Blobs, *, search_seed: int | None = None) ->
         Route("/files/{entity}/{project}/{run}/file_stream", _file_stream, methods=["POST"]),
         *file_routes.routes,
         *artifact_routes.routes,
+        Route("/sdk/{rest:path}", _not_here, methods=["GET", "POST"]),
+        Route("/favicon.ico", _not_here),
+        *(provisioning_routes if provisioning else ()),
+        *sign_in.routes,
         *pages.routes,
     ]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _refuse})
     app.state.unknown = unknown
-    app.add_middleware(Door, store=store, blobs=blobs, secret=auth.secret(store), search_seed=search_seed)
+    app.add_middleware(
+        Door,
+        store=store,
+        blobs=blobs,
+        secret=auth.secret(store),
+        search_seed=search_seed,
+        open_paths=OPEN | {route.path for route in provisioning_routes if provisioning},
+    )
     return app
 
 
@@ -106,6 +123,11 @@ async def _ready(request: Request) -> Response:
     return PlainTextResponse("ready\n")
 
 
+async def _not_here(request: Request) -> Response:
+    # A 404 ends the client's telemetry for its process.
+    raise HTTPException(404, "this server has no such thing")
+
+
 async def _graphql(request: Request) -> Response:
     body = await read_json(request, GRAPHQL_LIMIT)
     text, variables, name = body.get("query"), body.get("variables"), body.get("operationName")
@@ -135,4 +157,6 @@ async def _file_stream(request: Request) -> Response:
 
 async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if "text/html" in request.headers.get("accept", ""):
+        return pages.render(pages.Page("Not here", note=error.detail), error.status_code)
     return Json({"error": error.detail}, error.status_code, headers=error.headers)

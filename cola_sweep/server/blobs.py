@@ -111,6 +111,10 @@ class Blobs:
         """Delete a file, if it is there."""
         path.unlink(missing_ok=True)
 
+    def remove_run(self, run_id: int) -> None:
+        """Delete every file of a run."""
+        shutil.rmtree(self.root / "files" / str(int(run_id)), ignore_errors=True)
+
 
 def check_name(name: str) -> None:
     """Refuse a name that would not be a file below a folder on the machine that downloads it.

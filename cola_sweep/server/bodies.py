@@ -16,11 +16,7 @@ async def read_json(request: Request, limit: int) -> dict[str, Any]:
     Raises:
         HTTPException: 400, not JSON, or not an object; 413, too long; 415, an encoding but gzip.
     """
-    body = bytearray()
-    async for chunk in _decoded(request, limit):
-        body += chunk
-        if len(body) > limit:
-            raise HTTPException(413, f"the body is longer than {limit} bytes")
+    body = await read_body(request, limit)
     try:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -28,6 +24,16 @@ async def read_json(request: Request, limit: int) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise HTTPException(400, "the body is not a JSON object")
     return value
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The bytes of a request body, as `read_json` gets them."""
+    body = bytearray()
+    async for chunk in _decoded(request, limit):
+        body += chunk
+        if len(body) > limit:
+            raise HTTPException(413, f"the body is longer than {limit} bytes")
+    return bytes(body)
 
 
 class Json(Response):

@@ -3,29 +3,39 @@
 import logging
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cola_sweep.server import auth
 from cola_sweep.server.blobs import Blobs
 from cola_sweep.server.bodies import Json
 from cola_sweep.server.context import Context
-from cola_sweep.server.failures import transient
+from cola_sweep.server.sign_in import to_sign_in
 from cola_sweep.server.store import Store
+from cola_sweep.server.store.failures import transient
 from cola_sweep.server.urls import Urls
 
 log = logging.getLogger(__name__)
 
 # `/sdk/otel/...` is a telemetry probe: its 404 must come without a key, too, to end it.
-OPEN = ("/ready", "/login", "/favicon.ico", "/sdk/otel/v1/metrics")
+OPEN = frozenset({"/ready", "/login", "/favicon.ico", "/sdk/otel/v1/metrics"})
 
 
 class Door:
     """Puts a `Context` into `request.state.context`, or answers 401; turns exceptions into answers."""
 
-    def __init__(self, app: ASGIApp, *, store: Store, blobs: Blobs, secret: bytes, search_seed: int | None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        store: Store,
+        blobs: Blobs,
+        secret: bytes,
+        search_seed: int | None = None,
+        open_paths: frozenset[str] = OPEN,
+    ) -> None:
         self.app, self.store, self.blobs = app, store, blobs
-        self.secret, self.search_seed = secret, search_seed
+        self.secret, self.search_seed, self.open_paths = secret, search_seed, open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,9 +66,9 @@ class Door:
         request.state.urls, request.state.store = urls, self.store
         if user is not None:
             request.state.context = Context(self.store, self.blobs, urls, user, self.search_seed)
-        elif request.scope["path"] not in OPEN:
+        elif request.scope["path"] not in self.open_paths:
             if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
-                return RedirectResponse("/login", 303)
+                return to_sign_in(request)
             return Json({"error": "an API key is needed: user `api`, password the key"}, 401)
         return None
 

@@ -35,7 +35,7 @@ from graphql.language import (
     SelectionSetNode,
 )
 
-from cola_sweep.server.failures import transient
+from cola_sweep.server.store.failures import transient
 
 log = logging.getLogger(__name__)
 

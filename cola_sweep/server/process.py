@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
@@ -46,6 +45,7 @@ class Options:
     port: int = 8080
     allow_remote: bool = False
     search_seed: int | None = None
+    provisioning: bool = False
 
 
 def run(options: Options) -> None:
@@ -61,12 +61,13 @@ def run(options: Options) -> None:
     from cola_sweep.server.app import create_app
     from cola_sweep.server.blobs import Blobs
     from cola_sweep.server.store import Store, users
+    from cola_sweep.server.store.failures import DatabaseError
 
     signal.signal(signal.SIGTERM, _leave)
     with _locked(options.data_dir), _listening(options) as (listener, base_url):
         try:
             store = Store(options.data_dir / "server.db")
-        except sqlite3.Error as error:
+        except DatabaseError as error:
             raise UserError(
                 f"--data-dir {options.data_dir}",
                 rule=f"its database cannot be read: {error}",
@@ -74,7 +75,9 @@ def run(options: Options) -> None:
             ) from None
         address_file = options.data_dir / "server.json"
         try:
-            app = create_app(store, Blobs(options.data_dir), search_seed=options.search_seed)
+            app = create_app(
+                store, Blobs(options.data_dir), search_seed=options.search_seed, provisioning=options.provisioning
+            )
             owner = users.first(store)
             login_url = f"{base_url}/login?token={auth.new_login_token(store)}"
             _write_private(address_file, Address(os.getpid(), base_url, owner.name, owner.api_key, login_url))
@@ -109,6 +112,7 @@ def start(options: Options) -> Address:
     words += ["--host", options.host, "--port", str(options.port)]
     words += ["--allow-remote"] if options.allow_remote else []
     words += ["--seed", str(options.search_seed)] if options.search_seed is not None else []
+    words += ["--allow-provisioning"] if options.provisioning else []
     with log.open("ab") as output:
         begin = output.tell()
         child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
@@ -156,6 +160,17 @@ def stop(data_dir: Path) -> Address | None:
             break
     (data_dir / "server.json").unlink(missing_ok=True)
     return address
+
+
+def unknown_fields(data_dir: Path) -> dict[str, int]:
+    """How often clients asked for each field that the server of a data folder does not know."""
+    from cola_sweep.server.store import Store, settings
+
+    store = Store(data_dir / "server.db")
+    try:
+        return settings.unknown_fields(store)
+    finally:
+        store.close()
 
 
 def ready(base_url: str) -> bool:

@@ -4,6 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
+from cola_sweep import login
 from cola_sweep.server import process
 
 
@@ -16,9 +17,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data-dir",
         type=Path,
         default=Path(".cola-sweep/server"),
-        help="where everything is kept (default: %(default)s)",
+        help="folder of everything the server keeps (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, help="seed of every search that starts (default: drawn for each sweep)")
+    parser.add_argument("--seed", type=int, help="seed of each sweep's search (default: one drawn for each sweep)")
+    parser.add_argument(
+        "--login",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="with --background: log wandb in to the server in this folder, until --stop; never over another login",
+    )
+    parser.add_argument(
+        "--allow-provisioning", action="store_true", help="let anyone make accounts; for W&B's own system tests alone"
+    )
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--background", action="store_true", help="return when the server answers")
     action.add_argument("--status", action="store_true", help="say what runs, and which fields it did not know")
@@ -36,9 +46,14 @@ def main(args: argparse.Namespace) -> int:
         return _status(data_dir)
     if args.stop:
         return _stop(data_dir)
-    options = process.Options(data_dir, args.host, args.port, args.allow_remote, args.seed)
+    options = process.Options(
+        data_dir, args.host, args.port, args.allow_remote, args.seed, provisioning=args.allow_provisioning
+    )
     if args.background:
-        _announce(process.start(options))
+        address = process.start(options)
+        _announce(address)
+        if args.login:
+            print(login.login(address.base_url, address.api_key, Path.cwd(), _login_record(data_dir)))
     else:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         process.run(options)
@@ -47,7 +62,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _announce(address: process.Address) -> None:
     print(f"serving {address.base_url} as {address.user}")
-    print(f"pages: {address.login_url}")
+    print(f"pages, signed in once: {address.login_url}")
 
 
 def _status(data_dir: Path) -> int:
@@ -56,10 +71,20 @@ def _status(data_dir: Path) -> int:
         print(f"no server runs on {data_dir}")
         return 1
     _announce(address)
+    unknown = process.unknown_fields(data_dir)
+    print(f"fields that clients asked for in vain: {len(unknown) or 'none'}")
+    for name, count in unknown.items():
+        print(f"  {name} {count}")
     return 0
 
 
 def _stop(data_dir: Path) -> int:
     address = process.stop(data_dir)
     print(f"stopped {address.base_url}" if address else f"no server runs on {data_dir}")
+    if login.logout(_login_record(data_dir)):
+        print("wandb is logged out of it")
     return 0
+
+
+def _login_record(data_dir: Path) -> Path:
+    return data_dir / "login.json"

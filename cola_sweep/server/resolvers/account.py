@@ -3,6 +3,7 @@
 from typing import Any
 
 from cola_sweep.server import ids
+from cola_sweep.server.connections import page
 from cola_sweep.server.context import Context
 from cola_sweep.server.graphql import Args, Resolvers
 from cola_sweep.server.store import users
@@ -138,4 +139,4 @@ def api_keys(context: Context, user: User, args: Args) -> Args:
 
 
 def _connection(nodes: list[Any]) -> Args:
-    return {"edges": [{"node": node} for node in nodes], "pageInfo": {"endCursor": None, "hasNextPage": False}}
+    return page(nodes, None, lambda node: "")

@@ -6,6 +6,7 @@ from typing import Any
 
 from cola_sweep.server import ids
 from cola_sweep.server.blobs import BadName, check_name
+from cola_sweep.server.connections import page
 from cola_sweep.server.context import Context
 from cola_sweep.server.graphql import Args, Refused, Resolvers
 from cola_sweep.server.store import files, runs
@@ -13,8 +14,6 @@ from cola_sweep.server.store.files import File
 from cola_sweep.server.store.runs import Run
 
 resolvers = Resolvers()
-
-_LARGEST_PAGE = 10_000
 
 
 def path(entity: str, project: str, run: str, name: str) -> str:
@@ -63,22 +62,15 @@ def file_count(context: Context, run: Run, args: Args) -> int:
 @resolvers.field("Run", "files")
 def run_files(context: Context, run: Run, args: Args) -> Args:
     first = args.get("first")
-    size = min(int(first), _LARGEST_PAGE) if first is not None else _LARGEST_PAGE
     found = files.of_run(
         context.store,
         run.id,
         names=args.get("names") or (),
         pattern=args.get("pattern"),
         after=_name(args.get("after")),
-        limit=size + 1,
+        limit=-1 if first is None else first + 1,
     )
-    page = found[:size]
-    return {
-        "__typename": "FileConnection",
-        "edges": [{"node": file, "cursor": _cursor(file)} for file in page],
-        "pageInfo": {"endCursor": _cursor(page[-1]) if page else None, "hasNextPage": len(found) > size},
-        "totalCount": files.count(context.store, run.id),
-    }
+    return page(found, first, _cursor) | {"totalCount": files.count(context.store, run.id)}
 
 
 @resolvers.field("File", "id")

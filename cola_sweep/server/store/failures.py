@@ -2,6 +2,7 @@
 
 import errno
 import sqlite3
+from sqlite3 import DatabaseError as DatabaseError  # a file that is not a database, or too new
 
 _ERRNO = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _SQLITE = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
