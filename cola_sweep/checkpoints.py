@@ -89,9 +89,13 @@ def load_tokenizer(checkpoint: Checkpoint) -> "PreTrainedTokenizerBase":
     """
     transformers = _quiet_transformers()
     try:
-        return transformers.AutoTokenizer.from_pretrained(checkpoint.path, local_files_only=True)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint.path, local_files_only=True)
     except (OSError, ValueError, ImportError) as error:
-        raise _unreadable(checkpoint, "tokenizer", error) from error
+        raise _unreadable(checkpoint, "tokenizer", str(error) or type(error).__name__) from error
+    # Where there is no vocabulary, transformers 5 makes a tokenizer that knows the special tokens alone.
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise _unreadable(checkpoint, "tokenizer", "no vocabulary")
+    return tokenizer
 
 
 def load_encoder(checkpoint: Checkpoint, dropout: float | None = None) -> "PreTrainedModel":
@@ -119,7 +123,7 @@ def load_encoder(checkpoint: Checkpoint, dropout: float | None = None) -> "PreTr
             output_loading_info=True, **_without_pooler(transformers, config),
         )  # fmt: skip
     except (OSError, ValueError, ImportError) as error:
-        raise _unreadable(checkpoint, "encoder", error) from error
+        raise _unreadable(checkpoint, "encoder", str(error) or type(error).__name__) from error
     if report["missing_keys"]:
         raise UserError(
             f"{WHERE} {checkpoint.name}", got=f"no {min(report['missing_keys'])}",
@@ -167,7 +171,9 @@ def _hub_folder(repository: str) -> Path:
         ) from error  # fmt: skip
     except (OSError, ValueError) as error:
         rule = "the hub refused it" if answers else "the hub does not answer and its cache has no such model"
-        raise UserError(WHERE, got=repository, rule=rule, fix=f"use {PACKAGED}, a folder, or try again online") from error
+        raise UserError(
+            WHERE, got=repository, rule=rule, fix=f"use {PACKAGED}, a folder, or try again online"
+        ) from error
     return folder
 
 
@@ -212,11 +218,11 @@ def _without_pooler(transformers: Any, config: Any) -> dict[str, bool]:
     return {"add_pooling_layer": False} if "add_pooling_layer" in known else {}
 
 
-def _unreadable(checkpoint: Checkpoint, what: str, error: Exception) -> UserError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
+def _unreadable(checkpoint: Checkpoint, what: str, reason: str) -> UserError:
     return UserError(
-        f"{WHERE} {checkpoint.name}", got=reason, rule=f"its {what} cannot be read", fix="use another checkpoint"
-    )
+        f"{WHERE} {checkpoint.name}", got=reason.splitlines()[0], rule=f"its {what} cannot be read",
+        fix="use a checkpoint that transformers can load",
+    )  # fmt: skip
 
 
 def _quiet_transformers() -> Any:

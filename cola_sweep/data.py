@@ -130,7 +130,9 @@ def _read_folder(folder: Path) -> tuple[list[Row], list[Row]]:
         if train.is_file():
             return _read_tsv(train, "in"), _read_tsv(valid_in, "in") + _read_tsv(valid_out, "out")
     if not folder.is_dir():
-        raise UserError("config.data", got=str(folder), rule="no such folder", fix="use auto, hub, synthetic or a folder")
+        raise UserError(
+            "config.data", got=str(folder), rule="no such folder", fix="use auto, hub, synthetic or a folder"
+        )
     train_rows = _read_tsv(folder / "train.tsv", "in")
     seen = {row.source for row in train_rows}
     # In domain means: from a source that train draws on (Warstadt et al. 2019, section 3).
@@ -205,8 +207,11 @@ class BatchLoader:
     """Tokenised rows in the batches that `sampler` gives; padded by the tokenizer, which knows its own pad id.
 
     In place of torch's DataLoader: the rows lie in memory, so its workers gain nothing, and Lightning warns of their
-    absence. Lightning finds `set_epoch` through the attribute `sampler`.
+    absence. Lightning finds `set_epoch` through the attribute `sampler`, as it would in a DataLoader whose sampler
+    gives whole batches, which has no `batch_sampler`.
     """
+
+    batch_sampler = None
 
     def __init__(
         self,

@@ -50,7 +50,7 @@ def _noun(entry: str) -> Noun:
 
 def _verb(entry: str) -> Verb:
     """`steal:stole:stolen`, `drop:dropped` (the final consonant doubles), or a regular verb."""
-    base, past, part = (entry.split(":") + ["", ""])[:3]
+    base, past, part = [*entry.split(":"), "", ""][:3]
     stem = base.removesuffix("e")
     doubled = base + base[-1] if past == base + base[-1] + "ed" else stem
     third = re.sub(r"([^aeiou])y$", r"\1ie", base) + ("es" if re.search(r"(s|sh|ch|x)$", base) else "s")
@@ -121,12 +121,17 @@ GRAMMAR: Mapping[str, Phenomenon] = {
             Template("The {n1.sg} near the {n2.pl} {v1.s} {f1}.", "The {n1.sg} near the {n2.pl} {v1.base} {f1}."),
             Template("The {n1.pl} behind the {n2.sg} are {a1}.", "The {n1.pl} behind the {n2.sg} is {a1}."),
             Template("The {t1.sg} in the {l1} was old.", "The {t1.sg} in the {l1} were old."),
+            Template("The {n1.pl} have {i1.part}.", "The {n1.pl} has {i1.part}."),
+            Template("The {n1.sg} that {f1} {v1.past} is {a1}.", "The {n1.sg} that {f1} {v1.past} are {a1}."),
+            Template("The {n1.pl} that {m1} {v1.past} are {a1}.", "The {n1.pl} that {m1} {v1.past} is {a1}."),
         ),
         unseen=(
             Template(
                 "The {n1.sg} who {v1.past} the {n2.pl} is {a1}.", "The {n1.sg} who {v1.past} the {n2.pl} are {a1}."
             ),
-            Template("The {n1.pl} that {m1} {v1.past} have {i1.part}.", "The {n1.pl} that {m1} {v1.past} has {i1.part}."),
+            Template(
+                "The {n1.pl} that {m1} {v1.past} have {i1.part}.", "The {n1.pl} that {m1} {v1.past} has {i1.part}."
+            ),
         ),
     ),
     "binding": Phenomenon(
@@ -137,11 +142,15 @@ GRAMMAR: Mapping[str, Phenomenon] = {
             Template(
                 "{f1} said that the {n1.pl} {v1.past} themselves.", "{f1} said that the {n1.pl} {v1.past} herself."
             ),
+            Template("{f1} said that {m1} {v1.past} himself.", "{f1} said that {m1} {v1.past} herself."),
+            Template(
+                "The {n1.pl} said that {f1} {v1.past} herself.", "The {n1.pl} said that {f1} {v1.past} themselves."
+            ),
         ),
         unseen=(
             Template("{m1} thinks that {f1} {v1.past} herself.", "{m1} thinks that {f1} {v1.past} himself."),
             Template(
-                "The {n1.pl} wanted {m1} to {v1.base} himself.", "The {n1.pl} wanted {m1} to {v1.base} themselves."
+                "The {n1.pl} expected {m1} to {v1.base} himself.", "The {n1.pl} expected {m1} to {v1.base} themselves."
             ),
         ),
     ),
@@ -182,7 +191,8 @@ GRAMMAR: Mapping[str, Phenomenon] = {
         ),
         unseen=(
             Template(
-                "Who did {f1} claim that the {n1.sg} {v1.past}?", "Who did {f1} hear the claim that the {n1.sg} {v1.past}?"
+                "Who did {f1} claim that the {n1.sg} {v1.past}?",
+                "Who did {f1} hear the claim that the {n1.sg} {v1.past}?",
             ),
             Template("What did {m1} {w1.base} besides the {t1.sg}?", "What did {m1} {w1.base} the {t1.sg} and?"),
         ),
@@ -193,6 +203,8 @@ GRAMMAR: Mapping[str, Phenomenon] = {
             Template("{m1} has not {w1.part} any {t1.pl}.", "{m1} has {w1.part} any {t1.pl}."),
             Template("Nobody {v1.past} {f1} at all.", "Somebody {v1.past} {f1} at all."),
             Template("{f1} did not {v1.base} any {n1.pl}.", "{f1} {v1.past} any {n1.pl}."),
+            Template("Has the {n1.sg} {w1.part} any {t1.pl}?", "The {n1.sg} has {w1.part} any {t1.pl}."),
+            Template("{m1} doubts that {f1} {v1.past} any {n1.pl}.", "{m1} knows that {f1} {v1.past} any {n1.pl}."),
         ),
         unseen=(
             Template(
@@ -232,6 +244,8 @@ GRAMMAR: Mapping[str, Phenomenon] = {
             Template("{f1} and {m1} {v1.past} the {n1.sg}.", "{f1} and {v1.past} the {n1.sg}."),
             Template("The {n1.sg} {i1.past} and {i2.past}.", "The {n1.sg} {i1.past} and {i2.ing}."),
             Template("Both {f1} and the {n1.sg} {i1.past}.", "Both {f1} or the {n1.sg} {i1.past}."),
+            Template("{m1} or {f1} {v1.past} the {n1.sg}.", "{m1} or {v1.past} the {n1.sg}."),
+            Template("Neither {f1} nor {m1} {i1.past}.", "Neither {f1} and {m1} {i1.past}."),
             Template("{m1} {w1.past} the {t1.sg} and the {t2.sg}.", "{m1} {w1.past} the {t1.sg} and {a1}."),
         ),
         unseen=(
