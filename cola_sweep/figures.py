@@ -76,11 +76,12 @@ def _draw(findings: Findings) -> Iterator[Figure]:
                 f"Best {metric} of each run against {parameter.name}{shown}; the ringed run won.",
                 partial(_against, runs=values, parameter=parameter, metric=metric),
             )
-    if metric in findings.results.histories and findings.results.histories["epoch"].nunique() > 1:
+    curves = _curves_of(findings)
+    if any(len(curve) > 1 for curve in curves.values()):
         yield _figure(
             "learning-curves",
-            f"{metric} after each epoch: the best {min(5, len(ranked))} runs in colour, the other ranked runs in grey.",
-            partial(_curves, findings=findings),
+            f"{metric} after each epoch: the best {min(5, len(curves))} runs in colour, the other ranked runs in grey.",
+            partial(_curves, findings=findings, curves=curves),
         )
     if findings.predicted:
         counts = findings.predicted.counts
@@ -148,16 +149,23 @@ def _short(text: str, most: int = 24) -> str:
     return text.replace("$", r"\$")
 
 
-def _curves(axes: Axes, findings: Findings) -> None:
+def _curves_of(findings: Findings) -> dict[str, pd.DataFrame]:
+    """The history of each ranked run that has one, best run first."""
     metric, histories = findings.results.metric, findings.results.histories
-    curves = dict(list(histories.dropna(subset=[metric]).groupby("run")))
-    ranked = [run for run in zip(findings.ranked["id"], findings.ranked["name"], strict=True) if run[0] in curves]
-    for run_id, _ in ranked[5 : 5 + FAINT_CURVES]:
-        axes.plot(curves[run_id]["epoch"], curves[run_id][metric], color=MUTED, linewidth=0.8, alpha=0.5)
-    for (run_id, name), (color, style, marker) in zip(ranked[:5], CURVES, strict=False):
-        label = "\u200b" + _short(str(name))  # matplotlib would hide a label that begins with _
+    if metric not in histories:
+        return {}
+    by_run = dict(list(histories.dropna(subset=[metric]).groupby("run")))
+    return {run_id: by_run[run_id] for run_id in findings.ranked["id"] if run_id in by_run}
+
+
+def _curves(axes: Axes, findings: Findings, curves: dict[str, pd.DataFrame]) -> None:
+    metric, names = findings.results.metric, findings.ranked.set_index("id")["name"]
+    for curve in list(curves.values())[len(CURVES) : len(CURVES) + FAINT_CURVES]:
+        axes.plot(curve["epoch"], curve[metric], color=MUTED, linewidth=0.8, alpha=0.5)
+    for (run_id, curve), (color, style, marker) in zip(curves.items(), CURVES, strict=False):
+        label = "\u200b" + _short(str(names[run_id]))  # matplotlib would hide a label that begins with _
         axes.plot(
-            curves[run_id]["epoch"], curves[run_id][metric],
+            curve["epoch"], curve[metric],
             color=color, linestyle=style, marker=marker, markersize=4.5, linewidth=1.8, label=label,
         )  # fmt: skip
     axes.set(xlabel="epoch", ylabel=_short(metric, 50))
@@ -171,8 +179,8 @@ def _confusion(axes: Axes, counts: stats.Counts) -> None:
     labels = np.array([f"{count:,}\n{share:.0%}" for count, share in zip(matrix.flat, shares.flat, strict=True)])
     sns.heatmap(
         shares, annot=labels.reshape(2, 2), fmt="", cmap="Blues", vmin=0, vmax=1, ax=axes, linewidths=2,
-        linecolor="none", xticklabels=stats.CLASSES, yticklabels=stats.CLASSES,
-        annot_kws={"size": 13}, cbar_kws={"label": "share of the true class"},
+        linecolor="none", cbar=False, xticklabels=stats.CLASSES, yticklabels=stats.CLASSES,
+        annot_kws={"size": 13},
     )  # fmt: skip
     axes.set(xlabel="predicted", ylabel="true")
     axes.grid(False)

@@ -119,9 +119,8 @@ def _predicted(table: pd.DataFrame) -> Predicted | None:
     counts = stats.confusion(table["label"].to_numpy(), table["predicted"].to_numpy())
     wrong = table[table["label"] != table["predicted"]]
     worst = wrong.sort_values("loss", ascending=False, kind="stable") if "loss" in wrong else wrong
-    groups = {
-        column: stats.by_group(table, column) for column in GROUPS if column in table and table[column].nunique() > 1
-    }
+    named = table.assign(**{column: table[column].replace("", None) for column in GROUPS if column in table})
+    groups = {name: stats.by_group(named, name) for name in GROUPS if name in named and named[name].nunique() > 1}
     return Predicted(counts, stats.mcc_interval(counts), worst.head(WORST), len(wrong), groups)
 
 

@@ -207,7 +207,6 @@ def _templates() -> Any:
         "duration": show_duration,
         "amount": show_amount,
         "md": escape_markdown,
-        "code": lambda text: text.replace("`", "'"),
         "inline": lambda figure: Markup(inline(figure)),
     }
     environment.tests["web"] = lambda url: str(url).startswith(("https://", "http://"))

@@ -101,6 +101,7 @@ def fake_runs(n: int = 20, sentences: int = 600, **changes: Any) -> list[FakeRun
         config["provenance"] = provenance(checkpoint, **changes)
         state = {5: "failed", 9: "crashed", 13: "killed"}.get(place, "finished")
         top = max(0.0, 0.55 - 0.25 * (math.log10(lr) + 4.4) ** 2 + rng.normal(0, 0.02))
+        top = 0.0 if place == 3 else top
         run = FakeRun(place, state, config, {}, [])
         run.rows, run.summary_metrics = history(rng, math.nan if place == 11 else top)
         predicted = np.where(hard < 0.42 * (1 - top), 1 - labels, labels) if top > 0 else np.ones_like(labels)
