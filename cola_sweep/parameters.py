@@ -96,11 +96,7 @@ def read_parameter(entry: Any, path: tuple[str, ...], warnings: list[Finding]) -
         return Parameter(path, kind, values=(_single(entry, where, warnings),))
     if kind == "categorical":
         return _categorical(entry, path, where, warnings)
-    given: dict[str, Any] = {
-        k: _number(entry[k], f"{where}.{k}", warnings)
-        for k in ("min", "max", "mu", "sigma", "q", "a", "b")
-        if k in entry
-    }
+    given: dict[str, Any] = {k: _number(entry[k], f"{where}.{k}", warnings) for k in NUMBERS if k in entry}
     if kind in BOUNDED:
         _check_bounds(kind, given, where)
     for key, least in (("sigma", 0), ("q", 0), ("a", 0), ("b", 0)):

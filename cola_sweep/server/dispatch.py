@@ -1,14 +1,187 @@
-"""What follows from time and from what runs report: dead runs and agents, early stops."""
+"""Who does what next: answers to agents, early stops, and the end of what has gone silent.
 
+Each function is one transaction, so that no two agents get the same trial, and a server that is killed
+in between has either issued a trial or not.
+"""
+
+import json
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from cola_sweep.server.store.database import Store
+from cola_sweep.server import names, states, trials
+from cola_sweep.server.search import hyperband, suggest
+from cola_sweep.server.store import Store, agents, runs, streams, sweeps
+from cola_sweep.server.store.agents import Agent
+from cola_sweep.server.store.database import iso
 from cola_sweep.server.store.runs import Run
+from cola_sweep.server.store.sweeps import Sweep
+from cola_sweep.space import SweepSpec
+
+Command = dict[str, Any]
+
+
+class NoSuchAgent(LookupError):
+    """The agent's sweep was deleted."""
+
+
+def heartbeat(store: Store, agent_id: int, reported: Collection[str]) -> list[Command]:
+    """The commands for an agent that has these runs alive; an empty list means wait.
+
+    Raises:
+        NoSuchAgent: there is none of that id.
+    """
+    with store.write():
+        agent = agents.by_id(store, agent_id)
+        sweep = sweeps.by_id(store, agent.sweep_id) if agent else None
+        if agent is None or sweep is None:
+            raise NoSuchAgent(f"no agent {agent_id}")
+        agents.set_state(store, agent.id, "RUNNING", heartbeat=True)
+        sweeps.update(store, sweep.id, heartbeat_at=store.now())
+        agents.report(store, agent.id, set(reported))
+        expire(store)
+        return _answer(store, agent, sweep, reported)
+
+
+def on_stream(store: Store, run: Run, body: Mapping[str, Any]) -> None:
+    """Judge a sweep's run on what it has just logged: stop it early, or end the sweep at its target."""
+    sweep = sweeps.by_id(store, run.sweep_id) if run.sweep_id is not None else None
+    spec = trials.spec_of(sweep.config) if sweep else None
+    files = body.get("files") or {}
+    if sweep is None or spec is None or spec.metric is None:
+        return
+    if trials.reaches(spec.metric, trials.metric_value(run.summary_json, spec.metric)):
+        sweeps.set_state(store, sweep.id, "FINISHED", only_from=states.OPEN_SWEEP)
+    if "wandb-history.jsonl" in files and run.state in states.OPEN_RUN and not run.stop_requested:
+        _stop_early(store, run, spec)
 
 
 def expire(store: Store) -> None:
-    """End what has gone silent."""
+    """End the runs and agents that are gone, by the store's clock."""
+
+    def before(seconds: float) -> str:
+        return iso(store.clock() - seconds)
+
+    with store.write():
+        gone = {
+            *agents.silent_runs(store, before(states.RUN_SILENCE)),
+            *agents.vanished_runs(store, before(states.GRACE)),
+            *agents.unstarted_runs(store, before(states.START_LIMIT)),
+        }
+        for run_id in sorted(gone):
+            if run := runs.by_id(store, run_id):
+                state = states.lost(run.state, stopping=bool(run.stop_requested))
+                runs.update(store, run.id, state=state, finished_at=store.now())
+        for agent in agents.silent(store, before(states.AGENT_SILENCE)):
+            has_open_runs = agents.has_open_runs(store, agent.id)
+            agents.set_state(store, agent.id, states.departed(has_open_runs=has_open_runs))
 
 
-def on_stream(store: Store, run: Run, body: dict[str, Any]) -> None:
-    """Judge a sweep's run on what it has just logged."""
+def set_sweep_state(store: Store, sweep: Sweep, wanted: str) -> None:
+    """Pause, resume, stop or cancel a sweep; a cancel asks each of its open runs to stop.
+
+    Raises:
+        states.IllegalMove: the sweep's state does not allow it.
+    """
+    state = states.moved(sweep.state, wanted)
+    with store.write():
+        sweeps.update(store, sweep.id, state=state)
+        if state == "CANCELED":
+            for run in runs.of_sweep(store, sweep.id):
+                if run.state in states.OPEN_RUN:
+                    runs.request_stop(store, run.id, "the sweep was canceled")
+
+
+def enqueue(store: Store, sweep: Sweep, config: Mapping[str, Any], display_name: str | None = None) -> Run:
+    """Make a run of a sweep that waits for an agent.
+
+    Args:
+        config: arguments as on the wire, `{"lr": {"value": 1e-5}}`.
+    """
+    with store.write():
+        number = runs.next_number(store, sweep.project_id, sweep.id)
+        run = runs.create_pending(
+            store,
+            sweep.project_id,
+            names.run_id(),
+            sweep_id=sweep.id,
+            display_name=display_name or names.display_name(number, sweep=True),
+            args=config,
+        )
+        # Until the client posts its own, the run's config is what it was issued: searches elsewhere read it.
+        runs.update(store, run.id, config_json=json.dumps(config))
+    return run
+
+
+def _answer(store: Store, agent: Agent, sweep: Sweep, reported: Collection[str]) -> list[Command]:
+    stopping = {name for name in reported if (r := runs.get(store, sweep.project_id, name)) and r.stop_requested}
+    answer = states.answer(sweep.state, reported, stopping)
+    if answer.verb == "next":
+        return _next(store, agent, sweep)
+    if answer.verb == "exit":
+        return _exit(store, agent)
+    return [{"type": "stop", "run_id": name} for name in answer.runs]
+
+
+def _exit(store: Store, agent: Agent) -> list[Command]:
+    agents.set_state(store, agent.id, "FINISHED")
+    return [{"type": "exit"}]
+
+
+def _next(store: Store, agent: Agent, sweep: Sweep) -> list[Command]:
+    """The next trial as a command; `exit` and a finished sweep if there is none; nothing if there may be one later."""
+    spec = trials.spec_of(sweep.config)
+    queued = agents.queued_run(store, sweep.id)
+    if queued is not None:
+        return _issue(store, agent, sweep, spec, runs.by_id(store, queued))
+    if spec is None or spec.controller == "local" or spec.engine:
+        return []
+    known = runs.of_sweep(store, sweep.id)
+    told = [trials.trial(run, spec.metric) for run in known]
+    counted = sum(trial.state != "unstarted" for trial in told)
+    if spec.run_cap is None or counted < spec.run_cap:
+        told += [trials.trial(run, spec.metric) for run in sweeps.prior_runs(store, sweep.id)]
+        issued = runs.next_number(store, sweep.project_id, sweep.id) - 1
+        suggestion = suggest(spec, told, sweep.seed, issued)
+        if suggestion:
+            run = enqueue(store, sweep, trials.wrapped(suggestion.params))
+            return _issue(store, agent, sweep, spec, run)
+    if any(run.state == "pending" for run in known):
+        # One of these may never start, and give its place back.
+        return []
+    sweeps.set_state(store, sweep.id, "FINISHED", only_from=states.OPEN_SWEEP)
+    return _exit(store, agent)
+
+
+def _issue(store: Store, agent: Agent, sweep: Sweep, spec: SweepSpec | None, run: Run | None) -> list[Command]:
+    assert run is not None
+    assert run.args_json is not None
+    again = run.state == "preempted"
+    if again:
+        runs.update(store, run.id, state="pending", finished_at=None)
+    agents.assign(store, agent.id, run.id)
+    sweeps.set_state(store, sweep.id, "RUNNING", only_from={"PENDING"})
+    return [
+        {
+            "type": "resume" if again else "run",
+            "run_id": run.name,
+            "program": (spec.program if spec else None) or "",
+            "args": json.loads(run.args_json),
+        }
+    ]
+
+
+def _stop_early(store: Store, run: Run, spec: SweepSpec) -> None:
+    """Ask the run to stop if hyperband says so; the reason stays with the run."""
+    rule, metric = spec.early_terminate, spec.metric
+    if rule is None or metric is None or run.sweep_id is None:
+        return
+
+    def values(each: Run) -> list[float]:
+        return [value for _, value in streams.history_values(store, each.id, metric.name)]
+
+    own = values(run)
+    if not hyperband.rungs(rule, len(own)):
+        return
+    others = [values(other) for other in runs.of_sweep(store, run.sweep_id) if other.id != run.id]
+    if stop := hyperband.judge(rule, metric, own, others):
+        runs.request_stop(store, run.id, str(stop))

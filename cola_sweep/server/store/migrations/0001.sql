@@ -60,6 +60,23 @@ CREATE TABLE agents (
 );
 CREATE INDEX agents_by_sweep ON agents (sweep_id);
 
+-- Which agent was given which run, and what its heartbeats said of the run since.
+CREATE TABLE assignments (
+    run_id INTEGER PRIMARY KEY REFERENCES runs (id) ON DELETE CASCADE,
+    agent_id INTEGER NOT NULL REFERENCES agents (id) ON DELETE CASCADE,
+    issued_at TEXT NOT NULL,
+    reported_at TEXT,                      -- newest heartbeat that listed the run
+    gone_at TEXT                           -- first heartbeat that no longer did
+);
+CREATE INDEX assignments_by_agent ON assignments (agent_id);
+
+-- Runs of before that a sweep learns from: wandb sweep --prior_run.
+CREATE TABLE prior_runs (
+    sweep_id INTEGER NOT NULL REFERENCES sweeps (id) ON DELETE CASCADE,
+    run_id INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    PRIMARY KEY (sweep_id, run_id)
+) WITHOUT ROWID;
+
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY,
     project_id INTEGER NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
@@ -240,12 +257,14 @@ CREATE TABLE artifact_manifests (
 );
 CREATE INDEX artifact_manifests_by_artifact ON artifact_manifests (artifact_id);
 
--- Stored files (references have none). Rows of a pending artifact keep the bytes that it was promised.
+-- What artifacts list. Rows of a pending artifact keep the bytes that it was promised.
 CREATE TABLE artifact_files (
     artifact_id INTEGER NOT NULL REFERENCES artifacts (id) ON DELETE CASCADE,
     path TEXT NOT NULL,
-    md5 TEXT NOT NULL,                     -- hex
-    size INTEGER,
+    digest TEXT NOT NULL,                  -- as the manifest has it
+    md5 TEXT,                              -- of a file stored here, in hex
+    ref TEXT,                              -- where a reference leads
+    size INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (artifact_id, path)
 ) WITHOUT ROWID;
 CREATE INDEX artifact_files_by_md5 ON artifact_files (md5);

@@ -1,0 +1,145 @@
+"""Bayesian search: Optuna's multivariate TPE with constant liar, rebuilt from the trials each time.
+
+The first trials are random draws, which honour every distribution; then the study replays the trials
+issued and is asked for the next. Bounded parameters are searched as they are, on a log scale where they
+say so; normals and betas by their quantile, whose prior is uniform. Probabilities of categorical values
+shape the random draws alone: TPE learns its own.
+
+Trials under way are told as running, so agents asking at the same time get different points; failed
+ones and those without a finite value are told as failed, never given a made-up value.
+"""
+
+import math
+import random
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from cola_sweep.parameters import BOUNDED, Parameter, bounds, grid_steps
+from cola_sweep.server.search import cells, domains
+from cola_sweep.server.search.random_draws import free_point
+from cola_sweep.server.search.trials import Point, Suggestion, Trial, canonical, nested, point_of, taken
+from cola_sweep.space import SweepSpec
+
+# Random trials before the estimate: at most so many, and a third of a capped sweep, but three at least.
+STARTUP, LEAST_STARTUP = 10, 3
+# Estimates asked for before a free cell is drawn, where the space is finite and the best cells are taken.
+_TRIES = 8
+_TOLD = {"waiting": TrialState.RUNNING, "running": TrialState.RUNNING}
+
+
+def next_estimate(spec: SweepSpec, trials: list[Trial], dice: random.Random) -> Suggestion | None:
+    """The next point, or None if a finite space has no more."""
+    done = taken(spec, trials)
+    total = cells.count(spec)
+    if total is not None and len(done) >= total:
+        return None
+    informative = sum(1 for trial in trials if _value(trial) is not None)
+    startup = startup_trials(spec)
+    if informative < startup or not any(_axis(p) for p in spec.parameters):
+        point = free_point(spec, done, dice)
+        why = f"random draw: {informative} of the first {startup} trials have a value"
+        return Suggestion(nested(spec, point), why) if point is not None else None
+    for point in _estimates(spec, trials, dice):
+        if total is None or canonical(point) not in done:
+            return Suggestion(nested(spec, point), f"TPE over {informative} trials")
+    point = free_point(spec, done, dice)
+    return Suggestion(nested(spec, point), "random draw: TPE proposed points taken") if point is not None else None
+
+
+def startup_trials(spec: SweepSpec) -> int:
+    """How many trials with a value there must be before TPE is asked."""
+    return min(STARTUP, max(LEAST_STARTUP, spec.run_cap // 3)) if spec.run_cap else STARTUP
+
+
+def _estimates(spec: SweepSpec, trials: list[Trial], dice: random.Random) -> Iterator[Point]:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler = optuna.samplers.TPESampler(
+            n_startup_trials=0, multivariate=True, constant_liar=True, seed=dice.getrandbits(32)
+        )
+    assert spec.metric is not None
+    study = optuna.create_study(direction=spec.metric.goal, sampler=sampler, pruner=optuna.pruners.NopPruner())
+    axes = {p.name: axis for p in spec.parameters if (axis := _axis(p))}
+    study.add_trials([told for trial in trials if (told := _told(spec, trial, axes))])
+    for _ in range(_TRIES):
+        asked = study.ask(fixed_distributions=axes)
+        yield tuple(
+            _from_axis(p, asked.params[p.name]) if p.name in axes else domains.option(p, 0) for p in spec.parameters
+        )
+
+
+def _told(spec: SweepSpec, trial: Trial, axes: dict[str, BaseDistribution]) -> FrozenTrial | None:
+    point = point_of(spec, trial.params)
+    if point is None or trial.state == "unstarted":
+        return None
+    params = {p.name: _to_axis(p, value) for p, value in zip(spec.parameters, point, strict=True) if p.name in axes}
+    value, state = _value(trial), _TOLD.get(trial.state)
+    if state is None:
+        ended = TrialState.PRUNED if trial.state == "pruned" else TrialState.COMPLETE
+        state = TrialState.FAIL if value is None else ended
+    return create_trial(
+        state=state,
+        params=params,
+        distributions=axes,
+        value=value if state == TrialState.COMPLETE else None,
+        intermediate_values={0: value} if state == TrialState.PRUNED and value is not None else None,
+    )
+
+
+def _value(trial: Trial) -> float | None:
+    known = trial.state in ("complete", "pruned") and trial.value is not None and math.isfinite(trial.value)
+    return trial.value if known else None
+
+
+def _axis(parameter: Parameter) -> BaseDistribution | None:
+    """How Optuna searches the parameter; None if it has one value."""
+    kind, size = parameter.distribution, domains.size(parameter)
+    if size == 1:
+        return None
+    if parameter.values:
+        return CategoricalDistribution(range(size or 0))
+    if kind == "int_uniform":
+        return IntDistribution(int(parameter.min), int(parameter.max))
+    if kind == "q_uniform":
+        steps = grid_steps(parameter)
+        return IntDistribution(steps[0], steps[-1])
+    if kind not in BOUNDED:
+        return FloatDistribution(0.0, 1.0)
+    low, high = bounds(parameter)
+    return FloatDistribution(low, high, log=kind != "uniform") if low < high else None
+
+
+def _to_axis(parameter: Parameter, value: Any) -> Any:
+    kind = parameter.distribution
+    if parameter.values:
+        return [canonical(choice) for choice in domains.options(parameter)].index(canonical(value))
+    if kind == "int_uniform":
+        return value
+    if kind == "q_uniform":
+        return round(value / parameter.q)
+    if kind not in BOUNDED:
+        return min(max(domains.quantile_of(parameter, value), 0.0), 1.0)
+    low, high = bounds(parameter)  # a step of q may lie outside by a rounding error
+    return min(max(value, low), high)
+
+
+def _from_axis(parameter: Parameter, place: Any) -> Any:
+    kind = parameter.distribution
+    if parameter.values:
+        return domains.options(parameter)[place]
+    if kind in ("int_uniform", "q_uniform"):
+        return domains.step_value(parameter, place)
+    if kind not in BOUNDED:
+        return domains.value_at(parameter, place)
+    return domains.rounded(parameter, place)

@@ -1,0 +1,134 @@
+"""The set a parameter's values come from: how many, which, a random one, one by quantile. Pure.
+
+Values are JSON values of the right type: whole numbers stay ints, floats floats, and steps of q = 0.1
+are 0.3 and not 0.30000000000000004.
+"""
+
+import json
+import math
+import random
+from decimal import Decimal
+from functools import lru_cache
+from statistics import NormalDist
+from typing import Any
+
+from cola_sweep.parameters import BETA, BOUNDED, NORMAL, Parameter, bounds, grid_steps
+
+# Quantiles stay so far from 0 and 1, where a normal has no value: within 6 standard deviations.
+_EDGE = 1e-9
+
+
+def options(parameter: Parameter) -> tuple[Any, ...]:
+    """The distinct choices of a constant or categorical parameter that can be drawn."""
+    weights = parameter.probabilities or (1.0,) * len(parameter.values)
+    distinct = {json.dumps(v, sort_keys=True): v for v, w in zip(parameter.values, weights, strict=True) if w > 0}
+    return tuple(distinct.values())
+
+
+def size(parameter: Parameter) -> int | None:
+    """How many values the parameter has, or None if there is no end of them."""
+    if parameter.values:
+        return len(options(parameter))
+    steps = _steps(parameter)
+    return None if steps is None else len(steps)
+
+
+def option(parameter: Parameter, index: int) -> Any:
+    """The value at `index`, from 0, of a parameter that has a size."""
+    if parameter.values:
+        return options(parameter)[index]
+    steps = _steps(parameter)
+    assert steps is not None
+    return step_value(parameter, steps[index])
+
+
+def step_value(parameter: Parameter, k: int) -> int | float:
+    """k steps: k itself for `int_uniform`, else k q."""
+    if parameter.distribution == "int_uniform" or (parameter.q == 1 and isinstance(parameter.q, int)):
+        return k
+    if isinstance(parameter.q, int):
+        return k * parameter.q
+    return float(Decimal(repr(parameter.q)) * k)
+
+
+def draw(parameter: Parameter, dice: random.Random) -> Any:
+    """A random value, by the parameter's distribution."""
+    kind = parameter.distribution
+    if parameter.probabilities:
+        return dice.choices(parameter.values, parameter.probabilities)[0]
+    if parameter.values:
+        return dice.choice(options(parameter))
+    if kind in ("int_uniform", "q_uniform"):
+        steps = _steps(parameter)
+        assert steps is not None
+        return step_value(parameter, dice.choice(steps))
+    if kind == "uniform":
+        return float(dice.uniform(parameter.min, parameter.max))
+    if kind in BOUNDED:
+        low, high = bounds(parameter)
+        return rounded(parameter, math.exp(dice.uniform(math.log(low), math.log(high))))
+    return value_at(parameter, dice.random())
+
+
+def value_at(parameter: Parameter, quantile: float) -> int | float:
+    """The value below which a share `quantile` of a normal, log-normal or beta distribution lies."""
+    quantile = min(max(quantile, _EDGE), 1 - _EDGE)
+    if parameter.distribution in BETA:
+        from scipy.special import betaincinv  # type: ignore[import-untyped]  # imported late: beta alone needs it
+
+        return rounded(parameter, float(betaincinv(parameter.a, parameter.b, quantile)))
+    value = NormalDist(parameter.mu, parameter.sigma).inv_cdf(quantile)
+    return rounded(parameter, math.exp(value) if "log" in parameter.distribution else value)
+
+
+def quantile_of(parameter: Parameter, value: float) -> float:
+    """The inverse of `value_at`, but for rounding to steps of q."""
+    if parameter.distribution in BETA:
+        from scipy.special import betainc
+
+        return float(betainc(parameter.a, parameter.b, min(max(value, 0.0), 1.0)))
+    if "log" in parameter.distribution:
+        value = math.log(value) if value > 0 else -math.inf
+    return NormalDist(parameter.mu, parameter.sigma).cdf(value)
+
+
+def rounded(parameter: Parameter, value: float) -> int | float:
+    """The nearest value that the parameter can have: within its bounds, and a step of q where it has one."""
+    if parameter.distribution in BOUNDED:
+        low, high = bounds(parameter)
+        value = min(max(value, low), high)
+    if parameter.distribution.startswith("q_"):
+        k = round(value / parameter.q)
+        steps = _steps(parameter)
+        return step_value(parameter, k if steps is None else min(max(k, steps[0]), steps[-1]))
+    return float(value)
+
+
+def fit(parameter: Parameter, value: Any) -> tuple[Any] | None:
+    """`value` as the parameter would have issued it, in a tuple; None if it could not have."""
+    if parameter.values:
+        exact = json.dumps(value, sort_keys=True)
+        for choice in options(parameter):
+            if json.dumps(choice, sort_keys=True) == exact:
+                return (choice,)
+        same_kind = [c for c in options(parameter) if isinstance(c, bool) == isinstance(value, bool) and c == value]
+        return (same_kind[0],) if same_kind else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    if parameter.distribution in BOUNDED:
+        low, high = bounds(parameter)
+        if not low * (1 - 1e-9) - 1e-12 <= value <= high * (1 + 1e-9) + 1e-12:
+            return None
+    if parameter.distribution == "int_uniform":
+        return (int(value),) if float(value).is_integer() else None
+    return (rounded(parameter, value) if parameter.distribution.startswith("q_") else float(value),)
+
+
+@lru_cache(maxsize=4096)
+def _steps(parameter: Parameter) -> range | None:
+    if parameter.distribution == "int_uniform":
+        return range(int(parameter.min), int(parameter.max) + 1)
+    if parameter.distribution.startswith("q_") and parameter.distribution in BOUNDED:
+        return grid_steps(parameter)
+    assert parameter.distribution in BOUNDED | NORMAL | BETA
+    return None

@@ -1,0 +1,138 @@
+"""Agents, the runs they were given, and what has fallen silent."""
+
+import sqlite3
+from dataclasses import dataclass
+
+from cola_sweep.server.store.database import Store
+
+
+@dataclass(frozen=True)
+class Agent:
+    """One row of `agents`."""
+
+    id: int
+    sweep_id: int
+    name: str
+    host: str | None
+    state: str
+    created_at: str
+    heartbeat_at: str
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A run that an agent was given; see the table."""
+
+    run_id: int
+    agent_id: int
+    issued_at: str
+    reported_at: str | None
+    gone_at: str | None
+
+
+_SELECT = "SELECT id, sweep_id, name, host, state, created_at, heartbeat_at FROM agents"
+_OPEN = "runs.deleted_at IS NULL AND runs.state IN ('pending', 'running', 'preempting')"
+
+
+def by_id(store: Store, agent_id: int) -> Agent | None:
+    """The agent in that row, or None."""
+    return _agent(store.one(f"{_SELECT} WHERE id = ?", (agent_id,)))
+
+
+def by_name(store: Store, sweep_id: int, name: str) -> Agent | None:
+    """A sweep's agent of that name, or None."""
+    return _agent(store.one(f"{_SELECT} WHERE sweep_id = ? AND name = ?", (sweep_id, name)))
+
+
+def of_sweep(store: Store, sweep_id: int) -> list[Agent]:
+    """A sweep's agents, oldest first."""
+    return [Agent(**row) for row in store.all(f"{_SELECT} WHERE sweep_id = ? ORDER BY id", (sweep_id,))]
+
+
+def create(store: Store, sweep_id: int, name: str, host: str | None) -> Agent:
+    """Make an agent, which counts as its first heartbeat."""
+    now = store.now()
+    with store.write() as db:
+        sql = "INSERT INTO agents (sweep_id, name, host, state, created_at, heartbeat_at) VALUES (?, ?, ?, ?, ?, ?)"
+        made = by_id(store, db.execute(sql, (sweep_id, name, host, "RUNNING", now, now)).lastrowid or 0)
+    assert made is not None
+    return made
+
+
+def set_state(store: Store, agent_id: int, state: str, *, heartbeat: bool = False) -> None:
+    """Set an agent's state; with `heartbeat`, it spoke just now."""
+    with store.write() as db:
+        db.execute("UPDATE agents SET state = ? WHERE id = ?", (state, agent_id))
+        if heartbeat:
+            db.execute("UPDATE agents SET heartbeat_at = ? WHERE id = ?", (store.now(), agent_id))
+
+
+def assign(store: Store, agent_id: int, run_id: int) -> None:
+    """Give a run to an agent, in place of whoever had it."""
+    now = store.now()
+    with store.write() as db:
+        db.execute("INSERT OR REPLACE INTO assignments VALUES (?, ?, ?, NULL, NULL)", (run_id, agent_id, now))
+        db.execute("UPDATE runs SET agent_id = ?, issued_at = ? WHERE id = ?", (agent_id, now, run_id))
+
+
+def report(store: Store, agent_id: int, run_names: set[str]) -> None:
+    """Note which of its open runs an agent lists, and which no longer."""
+    now = store.now()
+    sql = f"""SELECT runs.id, runs.name FROM assignments JOIN runs ON runs.id = assignments.run_id
+              WHERE assignments.agent_id = ? AND {_OPEN}"""
+    with store.write() as db:
+        for run_id, name in db.execute(sql, (agent_id,)).fetchall():
+            if name in run_names:
+                db.execute("UPDATE assignments SET reported_at = ?, gone_at = NULL WHERE run_id = ?", (now, run_id))
+            else:
+                db.execute("UPDATE assignments SET gone_at = coalesce(gone_at, ?) WHERE run_id = ?", (now, run_id))
+
+
+def has_open_runs(store: Store, agent_id: int) -> bool:
+    """Whether a run that the agent was given has not ended."""
+    return store.one(f"SELECT 1 FROM runs WHERE agent_id = ? AND {_OPEN}", (agent_id,)) is not None
+
+
+def silent(store: Store, before: str) -> list[Agent]:
+    """Running agents whose newest heartbeat is older than `before`."""
+    return [Agent(**row) for row in store.all(f"{_SELECT} WHERE state = 'RUNNING' AND heartbeat_at < ?", (before,))]
+
+
+def silent_runs(store: Store, before: str) -> list[int]:
+    """Runs under way whose newest sign of life is older than `before`."""
+    sql = f"SELECT id FROM runs WHERE {_OPEN} AND state != 'pending' AND coalesce(heartbeat_at, updated_at) < ?"
+    return [row[0] for row in store.all(sql, (before,))]
+
+
+def vanished_runs(store: Store, before: str) -> list[int]:
+    """Open runs that their agents have not listed since before `before`."""
+    sql = f"""SELECT runs.id FROM assignments JOIN runs ON runs.id = assignments.run_id
+              WHERE {_OPEN} AND assignments.gone_at < ?"""
+    return [row[0] for row in store.all(sql, (before,))]
+
+
+def unstarted_runs(store: Store, before: str) -> list[int]:
+    """Runs that were given to an agent before `before`, have not begun, and were not listed since."""
+    sql = """SELECT runs.id FROM assignments JOIN runs ON runs.id = assignments.run_id
+             WHERE runs.deleted_at IS NULL AND runs.state = 'pending'
+               AND coalesce(assignments.reported_at, assignments.issued_at) < ?"""
+    return [row[0] for row in store.all(sql, (before,))]
+
+
+def queued_run(store: Store, sweep_id: int) -> int | None:
+    """The run that waits longest for an agent: enqueued and never given to one, or preempted."""
+    sql = """SELECT id FROM runs WHERE sweep_id = ? AND deleted_at IS NULL AND stop_requested = 0
+             AND (state = 'preempted' OR (state = 'pending' AND agent_id IS NULL AND args_json IS NOT NULL))
+             ORDER BY state != 'preempted', id LIMIT 1"""
+    row = store.one(sql, (sweep_id,))
+    return int(row[0]) if row else None
+
+
+def total_runs(store: Store, agent_id: int) -> int:
+    """How many runs an agent was given."""
+    row = store.one("SELECT count(*) FROM runs WHERE agent_id = ? AND deleted_at IS NULL", (agent_id,))
+    return int(row[0]) if row else 0
+
+
+def _agent(row: sqlite3.Row | None) -> Agent | None:
+    return Agent(**row) if row is not None else None

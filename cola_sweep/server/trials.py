@@ -1,0 +1,76 @@
+"""A sweep's runs as the search sees them. Pure."""
+
+import json
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from cola_sweep.errors import UserError
+from cola_sweep.server.paths import lookup
+from cola_sweep.server.search import Trial
+from cola_sweep.server.states import OPEN_RUN
+from cola_sweep.server.store.runs import Run
+from cola_sweep.space import Metric, SweepSpec, read_text
+
+# Members of a summary object (`define_metric(summary=...)`) by how well they say what the best epoch gave.
+_MEMBERS = {"maximize": ("max", "best", "last", "mean"), "minimize": ("min", "best", "last", "mean")}
+
+
+@lru_cache(maxsize=256)
+def spec_of(config: str) -> SweepSpec | None:
+    """The specification in a sweep's YAML text; None if it cannot be read."""
+    try:
+        return read_text(config)
+    except UserError:
+        return None
+
+
+def trial(run: Run, metric: Metric | None) -> Trial:
+    """What the search is told of a run: the arguments issued, or the config of a run that came by itself."""
+    params = plain(json.loads(run.args_json or run.config_json))
+    value = metric_value(run.summary_json, metric) if metric else None
+    if run.state in ("pending", "preempted"):
+        return Trial(params, "waiting", value)
+    if run.state in OPEN_RUN:
+        return Trial(params, "running", value)
+    if run.heartbeat_at is None:
+        return Trial(params, "unstarted", value)
+    if run.stop_requested and run.state != "crashed":
+        return Trial(params, "pruned", value)
+    return Trial(params, "complete" if run.state == "finished" else "failed", value)
+
+
+def metric_value(summary_json: str, metric: Metric) -> float | None:
+    """The metric at its best epoch as the summary has it; None if it is missing or not finite."""
+    value = lookup(json.loads(summary_json), metric.name)
+    if isinstance(value, dict):
+        value = next((value[member] for member in _MEMBERS[metric.goal] if member in value), None)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def best_value(runs: list[Run], metric: Metric | None) -> float | None:
+    """The best value that any of the runs has."""
+    values = [value for run in runs if metric and (value := metric_value(run.summary_json, metric)) is not None]
+    if not metric or not values:
+        return None
+    return max(values) if metric.goal == "maximize" else min(values)
+
+
+def reaches(metric: Metric, value: float | None) -> bool:
+    """Whether a value is as good as the metric's target; False without one."""
+    if value is None or metric.target is None:
+        return False
+    return value >= metric.target if metric.goal == "maximize" else value <= metric.target
+
+
+def wrapped(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments in the form of the wire: each value in `{"value": ...}`."""
+    return {key: {"value": value} for key, value in params.items()}
+
+
+def plain(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `wrapped`; values that are not wrapped stay."""
+    return {k: v["value"] if isinstance(v, dict) and "value" in v else v for k, v in config.items()}
