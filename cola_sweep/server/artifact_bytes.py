@@ -49,7 +49,7 @@ def read_manifest(blobs: Blobs, manifest_id: int) -> manifests.Manifest:
 
 def missing_files(blobs: Blobs, manifest: manifests.Manifest) -> list[str]:
     """The paths of the stored files whose bytes are not here."""
-    return [file.path for file in manifest.stored_files() if not blobs.artifact_file(file.md5).exists()]
+    return [each.path for each in manifest.entries() if each.md5 and not blobs.artifact_file(each.md5).exists()]
 
 
 def release(context: Context, held: Held) -> None:

@@ -18,11 +18,19 @@ class BadManifest(ValueError):
 
 
 @dataclass(frozen=True)
-class StoredFile:
-    """An entry whose bytes lie on this server."""
+class Entry:
+    """One line of a manifest.
+
+    Attributes:
+        digest: base64 MD5 of a stored file; of a reference whatever the client chose, an ETag perhaps.
+        md5: of a stored file, in hex; None of a reference.
+        ref: where a reference leads; None of a stored file.
+    """
 
     path: str
-    md5: str  # hex
+    digest: str
+    md5: str | None
+    ref: str | None
     size: int
 
 
@@ -48,13 +56,9 @@ class Manifest:
         """Number of entries, references included."""
         return len(self.contents)
 
-    def stored_files(self) -> list[StoredFile]:
-        """The entries that are not references, by path."""
-        return [
-            StoredFile(path, md5_hex(entry["digest"]), int(entry.get("size") or 0))
-            for path, entry in sorted(self.contents.items())
-            if not entry.get("ref")
-        ]
+    def entries(self) -> list[Entry]:
+        """The contents by path."""
+        return [_entry(path, entry) for path, entry in sorted(self.contents.items())]
 
     def digest(self) -> str:
         """The artifact's digest: hex MD5 over a header and a `path:digest` line per entry, by path.
@@ -85,10 +89,10 @@ def parse(data: bytes) -> Manifest:
     for path, entry in contents.items():
         if not (isinstance(entry, dict) and isinstance(entry.get("digest"), str)):
             raise BadManifest(f"the manifest's entry {path!r} has no digest")
-        if not isinstance(entry.get("size") or 0, int):
-            raise BadManifest(f"the manifest's entry {path!r} has a size that is no whole number")
-        if not entry.get("ref"):
-            md5_hex(entry["digest"])
+        size, ref = entry.get("size") or 0, entry.get("ref") or ""
+        if not (isinstance(size, int) and size >= 0 and isinstance(ref, str)):
+            raise BadManifest(f"the manifest's entry {path!r} has a size or a reference that is none")
+        _entry(path, entry)
     return Manifest(document, contents)
 
 
@@ -100,6 +104,11 @@ def merge(base: Manifest | None, parts: Sequence[Manifest]) -> Manifest:
     layers = [*([base] if base else []), *parts]
     assert layers, "nothing to merge"
     return Manifest(layers[-1].header, {path: entry for layer in layers for path, entry in layer.contents.items()})
+
+
+def _entry(path: str, entry: Mapping[str, Any]) -> Entry:
+    digest, ref = entry["digest"], entry.get("ref") or None
+    return Entry(path, digest, None if ref else md5_hex(digest), ref, int(entry.get("size") or 0))
 
 
 def md5_hex(digest: str) -> str:

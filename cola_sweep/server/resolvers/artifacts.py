@@ -3,13 +3,13 @@
 import mimetypes
 from typing import Any
 
-from cola_sweep.server import ids, manifests
+from cola_sweep.server import ids
 from cola_sweep.server.artifact_bytes import file_path, manifest_path
 from cola_sweep.server.connections import page
 from cola_sweep.server.context import Context
 from cola_sweep.server.graphql import Args, Refused, Resolvers
 from cola_sweep.server.listing import listing
-from cola_sweep.server.manifests import StoredFile
+from cola_sweep.server.manifests import Entry
 from cola_sweep.server.resolvers import artifact_changes, artifact_uploads
 from cola_sweep.server.resolvers import collections as collection_resolvers
 from cola_sweep.server.store import artifact_files, artifacts, collections, memberships, runs
@@ -177,10 +177,10 @@ def _files(context: Context, parent: Artifact, args: Args) -> Args:
     return {**connection, "totalCount": artifact_files.count(context.store, parent.id, names)}
 
 
-def _file(context: Context, parent: Artifact, file: StoredFile) -> Args:
+def _file(context: Context, parent: Artifact, file: Entry) -> Args:
     # A whole answer, since the resolvers of the type File are for the files of runs.
-    digest = manifests.md5_base64(file.md5)
-    url = context.urls.signed("GET", file_path(file.md5))
+    # A client downloads a reference itself, from where it leads, but wants to see it listed.
+    url = context.urls.signed("GET", file_path(file.md5)) if file.md5 else file.ref
     return {
         "__typename": "File",
         "id": ids.encode(f"ArtifactFile:{file.path}", parent.id),
@@ -189,11 +189,11 @@ def _file(context: Context, parent: Artifact, file: StoredFile) -> Args:
         "url": url,
         "directUrl": url,
         "sizeBytes": file.size,
-        "storagePath": f"wandb_artifacts/{file.md5}",
+        "storagePath": f"wandb_artifacts/{file.md5}" if file.md5 else None,
         "mimetype": mimetypes.guess_type(file.path)[0] or "application/octet-stream",
         "updatedAt": parent.updated_at,
-        "digest": digest,
-        "md5": digest,
+        "digest": file.digest,
+        "md5": file.digest if file.md5 else None,
     }
 
 

@@ -1,4 +1,4 @@
-"""What artifacts are made of: rows of manifests and of stored files. The bytes themselves lie in the data folder.
+"""What artifacts are made of: rows of manifests and of their entries. The bytes themselves lie in the data folder.
 
 A file's bytes are kept under their MD5 for as long as a row names it; rows of a pending artifact count too, so that
 bytes that its client was told it need not send again do not go away under it.
@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from cola_sweep.server.manifests import StoredFile
+from cola_sweep.server.manifests import Entry, md5_base64
 from cola_sweep.server.store.database import Store
 
 ManifestKind = Literal["FULL", "INCREMENTAL", "PATCH"]
@@ -92,29 +92,29 @@ def promise(store: Store, files: Iterable[tuple[int, str, str]]) -> None:
     """Keep the bytes of files (artifact id, path, hex MD5) that a pending artifact is going to list."""
     with store.write() as db:
         db.executemany(
-            """INSERT INTO artifact_files (artifact_id, path, md5) VALUES (?, ?, ?)
-            ON CONFLICT (artifact_id, path) DO UPDATE SET md5 = excluded.md5""",
-            list(files),
+            """INSERT INTO artifact_files (artifact_id, path, digest, md5) VALUES (?, ?, ?, ?)
+            ON CONFLICT (artifact_id, path) DO UPDATE SET digest = excluded.digest, md5 = excluded.md5""",
+            [(artifact_id, path, md5_base64(md5), md5) for artifact_id, path, md5 in files],
         )
 
 
-def replace(store: Store, artifact_id: int, files: Iterable[StoredFile]) -> None:
-    """Set an artifact's stored files."""
+def replace(store: Store, artifact_id: int, files: Iterable[Entry]) -> None:
+    """Set what an artifact lists."""
     with store.write() as db:
         db.execute("DELETE FROM artifact_files WHERE artifact_id = ?", (artifact_id,))
         db.executemany(
-            "INSERT INTO artifact_files (artifact_id, path, md5, size) VALUES (?, ?, ?, ?)",
-            [(artifact_id, file.path, file.md5, file.size) for file in files],
+            "INSERT INTO artifact_files (artifact_id, path, digest, md5, ref, size) VALUES (?, ?, ?, ?, ?, ?)",
+            [(artifact_id, file.path, file.digest, file.md5, file.ref, file.size) for file in files],
         )
 
 
 def page(
     store: Store, artifact_id: int, *, names: Collection[str] | None = None, after: str = "", limit: int = -1
-) -> list[StoredFile]:
-    """A committed artifact's stored files by path: those named, behind `after`, at most `limit` (-1: all)."""
+) -> list[Entry]:
+    """A committed artifact's files and references by path: those named, behind `after`, at most `limit` (-1: all)."""
     where, values = _where(artifact_id, names)
-    sql = f"SELECT path, md5, size FROM artifact_files WHERE {where} AND path > ? ORDER BY path LIMIT ?"
-    return [StoredFile(**row) for row in store.all(sql, [*values, after, limit])]
+    sql = f"SELECT path, digest, md5, ref, size FROM artifact_files WHERE {where} AND path > ? ORDER BY path LIMIT ?"
+    return [Entry(**row) for row in store.all(sql, [*values, after, limit])]
 
 
 def count(store: Store, artifact_id: int, names: Collection[str] | None = None) -> int:
@@ -143,8 +143,9 @@ def held(store: Store, artifact_ids: Collection[int]) -> Held:
     """The bytes that these artifacts' rows keep."""
     md5s: set[str] = set()
     manifest_ids: set[int] = set()
+    sql = "SELECT md5 FROM artifact_files WHERE artifact_id = ? AND md5 IS NOT NULL"
     for number in artifact_ids:
-        md5s.update(row[0] for row in store.all("SELECT md5 FROM artifact_files WHERE artifact_id = ?", (number,)))
+        md5s.update(row[0] for row in store.all(sql, (number,)))
         manifest_ids.update(each.id for each in manifests(store, number))
     return Held(frozenset(md5s), frozenset(manifest_ids))
 

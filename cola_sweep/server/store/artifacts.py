@@ -143,7 +143,7 @@ def commit(store: Store, artifact_id: int, manifest_id: int, manifest: Manifest,
             updated_at = ? WHERE id = ?""",
             (manifest_id, digest, manifest.size, manifest.file_count, store.now(), artifact_id),
         )
-        artifact_files.replace(store, artifact_id, manifest.stored_files())
+        artifact_files.replace(store, artifact_id, manifest.entries())
         memberships.add(store, artifact.sequence_id, artifact_id, json.loads(artifact.wanted_aliases_json))
 
 

@@ -158,14 +158,23 @@ def update(store: Store, collection_id: int, *, name: str | None = None, descrip
 
 
 def move(store: Store, collection_id: int, type_name: str) -> None:
-    """Give a collection, and so all its versions, another type of its project."""
+    """Give a sequence, and so all its versions, another type of its project.
+
+    Raises:
+        Refused: a version is linked to a portfolio, whose type it would no longer have.
+    """
+    linked = """SELECT c.name FROM artifact_memberships m JOIN artifacts a ON a.id = m.artifact_id
+        JOIN artifact_collections c ON c.id = m.collection_id WHERE a.sequence_id = ? AND c.id != a.sequence_id"""
     with store.write() as db:
         found = by_id(store, collection_id)
         assert found is not None
-        type_id = ensure_type(store, found.project_id, type_name).id
+        if portfolio := store.one(linked, (collection_id,)):
+            raise Refused(
+                f"{found.name!r} has versions linked to {portfolio[0]!r}: unlink them before changing its type"
+            )
         db.execute(
             "UPDATE artifact_collections SET type_id = ?, updated_at = ? WHERE id = ?",
-            (type_id, store.now(), collection_id),
+            (ensure_type(store, found.project_id, type_name).id, store.now(), collection_id),
         )
 
 
