@@ -107,9 +107,8 @@ def connect() -> "wandb.Api":
             raise UserError(base_url, rule="you are not logged in", fix="run `make serve`, or `wandb login`")
         return wandb.Api(timeout=REQUEST_SECONDS)
     except (wandb.errors.AuthenticationError, wandb.errors.UsageError) as error:
-        raise UserError(
-            base_url, rule=f"the server refused the API key ({error})", fix="run `wandb login --relogin`"
-        ) from error
+        fix = "run `wandb login --relogin`, or correct WANDB_API_KEY if that is set"
+        raise UserError(base_url, rule=f"logging in failed ({error})", fix=fix) from error
 
 
 def _check_reachable(base_url: str) -> None:

@@ -1,9 +1,14 @@
 """Pulling a sweep: against a fake of the API's objects, and real sockets for the check of the server."""
 
+import os
+import re
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -187,3 +192,24 @@ def test_a_server_that_does_not_answer_is_one_line() -> None:
 def test_an_address_without_scheme_is_refused() -> None:
     with pytest.raises(UserError, match="must begin with http"):
         results._check_reachable("127.0.0.1:8085")
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        (None, "you are not logged in; "),
+        ("k" * 40, "logging in failed \\(Failed to verify"),
+        ("short", "logging in failed \\(.*40\\+ characters"),
+    ],
+)
+def test_a_login_that_does_not_work_is_one_line(server: str, tmp_path: Path, key: str | None, message: str) -> None:
+    """With the real client, in a process of its own: it keeps a service and its settings for the process's life."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    changes = {"WANDB_BASE_URL": server, "HOME": str(tmp_path), "NETRC": str(tmp_path / "netrc")}
+    code = "import sys; from cola_sweep import errors, results; sys.exit(errors.run_main(lambda: results.pull() and 0))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        timeout=60, env=kept | changes | ({"WANDB_API_KEY": key} if key else {}),
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert re.fullmatch(rf"error: {server}: {message}.*\n", done.stderr)
