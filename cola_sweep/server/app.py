@@ -131,7 +131,7 @@ async def _not_here(request: Request) -> Response:
 async def _graphql(request: Request) -> Response:
     body = await read_json(request, GRAPHQL_LIMIT)
     text, variables, name = body.get("query"), body.get("variables"), body.get("operationName")
-    if not isinstance(text, str) or not isinstance(variables or {}, dict) or not isinstance(name or "", str):
+    if not isinstance(text, str) or not isinstance(variables, dict | None) or not isinstance(name, str | None):
         raise HTTPException(400, "a GraphQL body has `query` (text), `variables` (object), `operationName` (text)")
     return await asyncio.to_thread(_answer, request, text, variables, name)
 

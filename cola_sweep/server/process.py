@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from typing import IO
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
@@ -22,6 +23,7 @@ from cola_sweep.errors import UserError
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 _POLL_SECONDS = 0.02
+_LOCK_SECONDS = 0.3
 _IN_FLIGHT_SECONDS = 5  # that a stop leaves to requests under way
 
 
@@ -118,7 +120,7 @@ def start(options: Options) -> Address:
         child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
     deadline = time.monotonic() + START_SECONDS
     while child.poll() is None and time.monotonic() < deadline:
-        address = find(options.data_dir)
+        address = _read(options.data_dir / "server.json")
         if address and address.pid == child.pid and ready(address.base_url):
             return address
         time.sleep(_POLL_SECONDS)
@@ -197,16 +199,27 @@ def _locked(data_dir: Path) -> Iterator[None]:
     """Hold the folder's lock; the system drops it however the process ends."""
     _make_folder(data_dir)
     with (data_dir / "lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _lock(lock):
             running = find(data_dir)
             raise UserError(
                 f"--data-dir {data_dir}",
                 rule=f"a server runs on it already{f' at {running.base_url}' if running else ''}",
                 fix="stop it with cola-sweep serve --stop, or name another folder",
-            ) from None
+            )
         yield
+
+
+def _lock(lock: IO[str]) -> bool:
+    # `find` holds a lock for a moment, too: only one that stays is a server's.
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+        time.sleep(_POLL_SECONDS)
 
 
 @contextmanager
