@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-WORDS = ["the", "a", "cat", "dog", "sees", "see", "sleeps", "sleep", "happy", "quickly", "who", "himself", "herself", ".", "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "dog", "sees", "sleeps", "quickly", "happy", "."]
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -92,22 +92,24 @@ class OfflineRun:
 
 
 def read_offline_run(folder: Path) -> OfflineRun:
-    """Read the run below `folder`, which must hold exactly one."""
+    """Read the run below `folder`, which must hold exactly one and have ended."""
+    import wandb
     from wandb.proto.wandb_internal_pb2 import Record
 
+    wandb.teardown()  # only now has its service written everything
     (path,) = folder.glob("wandb/offline-run-*/run-*.wandb")
     run = OfflineRun(path.parent)
     for payload in leveldb_records(path.read_bytes()[7:]):
         record = Record.FromString(payload)
         kind = record.WhichOneof("record_type")
         if kind == "history":
-            run.history.append(items(record.history.item))
+            run.history.append(merge({}, record.history.item))
         elif kind == "summary":
-            run.summary |= items(record.summary.update)
+            merge(run.summary, record.summary.update)
         elif kind == "config":
-            run.config |= items(record.config.update)
+            merge(run.config, record.config.update)
         elif kind == "run":
-            run.config |= items(record.run.config.update)
+            merge(run.config, record.run.config.update)
         elif kind == "artifact":
             run.artifacts[record.artifact.type] = record.artifact
         elif kind == "exit":
@@ -115,9 +117,9 @@ def read_offline_run(folder: Path) -> OfflineRun:
     return run
 
 
-def items(found: Any) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for item in found:
+def merge(values: dict[str, Any], items: Any) -> dict[str, Any]:
+    """Put a record's items, keys of one part or several, into `values`."""
+    for item in items:
         *parents, last = list(item.nested_key) or [item.key]
         place = values
         for key in parents:

@@ -1,0 +1,301 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wandb
+import yaml
+
+from cola_sweep import model as model_module
+from cola_sweep.config import TrialConfig
+from cola_sweep.errors import run_main
+from cola_sweep.metric_names import METRIC_NAMES
+from cola_sweep.samples import EXAMPLE_COLUMNS, PREDICTION_COLUMNS
+from cola_sweep.train import main
+from tests.conftest import OfflineRun, read_offline_run
+
+CLOSED = ["WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_PROJECT", "WANDB_ENTITY"]
+VALID_ROWS = 24
+
+# wandb leaves the agent's parameter file open.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed file .*config-r1.yaml:ResourceWarning")
+
+
+@pytest.fixture(scope="module")
+def folder_of_trials(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("trials")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def offline(folder_of_trials: Path) -> Iterator[None]:
+    """wandb writes into this folder only, and has neither key nor server."""
+    patch = pytest.MonkeyPatch()
+    for name in CLOSED:
+        patch.delenv(name, raising=False)
+    for name in ("WANDB_CACHE_DIR", "WANDB_DATA_DIR", "WANDB_CONFIG_DIR", "HOME"):
+        patch.setenv(name, str(folder_of_trials / name.lower()))
+    for name, value in (("MODE", "offline"), ("SILENT", "true"), ("CONSOLE", "off")):
+        patch.setenv(f"WANDB_{name}", value)
+    patch.setenv("COLA_SWEEP_HUB", "0")
+    yield
+    wandb.teardown()
+    patch.undo()
+
+
+@pytest.fixture(autouse=True)
+def fresh_client() -> None:
+    """wandb remembers the folder and the variables of the first run of a process."""
+    wandb.teardown()
+
+
+@pytest.fixture
+def flags(tiny_checkpoint: Path, tiny_corpus: Path) -> list[str]:
+    return tiny_flags(tiny_checkpoint, tiny_corpus)
+
+
+def tiny_flags(checkpoint: Path, corpus: Path) -> list[str]:
+    return [
+        f"--data={corpus}", f"--checkpoint={checkpoint}", "--epochs=3", "--batch-size=8", "--eval-batch-size=7",
+        "--lr=0.02", "--pooling=mean", "--max-length=16", "--dropout=0",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trial(folder_of_trials: Path, tiny_checkpoint: Path, tiny_corpus: Path) -> OfflineRun:
+    """One whole trial by hand, which several tests look at."""
+    folder = folder_of_trials / "whole"
+    folder.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(tiny_flags(tiny_checkpoint, tiny_corpus)) == 0
+    return read_offline_run(folder)
+
+
+def test_every_metric_is_logged(trial: OfflineRun) -> None:
+    logged = {key for row in trial.history for key in row}
+    assert set(METRIC_NAMES) - {"cost/kwh"} <= logged
+    assert "trainer/global_step" in logged
+
+
+def test_every_chart_and_table_is_logged_once(trial: OfflineRun) -> None:
+    keys = [key for row in trial.history for key, value in row.items() if isinstance(value, dict)]
+    charts = {"conf/wandb_table", "conf/heatmap", "conf/sklearn", "roc_table", "pr_table", "calibration_table"}
+    assert sorted(keys) == sorted(charts | {"examples", "predictions"})
+    places = trial.config["_wandb"]
+    assert {"conf/wandb", "roc", "pr", "calibration"} <= set(places["visualize"])
+    assert "conf/sklearn" in places["viz"]
+
+
+def test_the_best_epoch_is_the_one_of_the_summary_and_of_the_tables(trial: OfflineRun) -> None:
+    scores = [row["valid/mcc"] for row in trial.history if "valid/mcc" in row]
+    assert len(scores) == 3
+    assert max(scores) > 0.5, "the corpus is made to be learnt"
+    assert trial.summary["valid/mcc"] == {"max": max(scores), "last": scores[-1]}
+    assert trial.summary["best_epoch"] == scores.index(max(scores))
+    assert trial.summary["collapsed"] is False
+    losses = [row["valid/loss_epoch"] for row in trial.history if "valid/loss_epoch" in row]
+    assert trial.summary["valid/loss_epoch"] == {"min": min(losses), "last": losses[-1]}
+
+    columns, rows = trial.table("predictions")
+    assert columns == PREDICTION_COLUMNS
+    assert [row[0] for row in rows] == list(range(VALID_ROWS))
+    wrong = [row for row in rows if row[2] != row[3]]
+    (accuracy,) = (row["valid/acc"] for row in trial.history if row.get("valid/mcc") == max(scores))
+    assert 1 - len(wrong) / VALID_ROWS == pytest.approx(accuracy, abs=1e-6)
+    columns, examples = trial.table("examples")
+    assert columns == EXAMPLE_COLUMNS
+    assert sorted(row[0] for row in examples) == sorted(row[1] for row in wrong)
+
+
+def test_config_holds_the_trial_and_where_it_came_from(trial: OfflineRun) -> None:
+    config = TrialConfig.from_mapping(trial.config)
+    assert (config.epochs, config.pooling, config.lr) == (3, "mean", 0.02)
+    source = trial.config["provenance"]
+    assert source["data_kind"] == "folder"
+    assert len(source["weights_sha256"]) == len(source["data_fingerprint"]) == 64
+    assert source["versions"]["wandb"] == wandb.__version__
+    assert (source["precision"], source["seed"]) == ("fp32", 1)
+
+
+def test_the_model_is_an_artifact_that_can_be_loaded(trial: OfflineRun, tmp_path: Path) -> None:
+    artifact = trial.artifacts["model"]
+    assert artifact.name == f"model-{trial.folder.name.rsplit('-', 1)[1]}"
+    assert set(artifact.aliases) == {"best", "latest"}
+    assert json.loads(artifact.metadata)["valid/mcc"] == pytest.approx(trial.summary["valid/mcc"]["max"])
+    for entry in artifact.manifest.contents:
+        (tmp_path / entry.path).write_bytes(Path(entry.local_path).read_bytes())
+    assert model_module.load_model(tmp_path).config == TrialConfig.from_mapping(trial.config)
+
+
+def test_exit_code_0_and_nothing_but_wandb_is_left(trial: OfflineRun, folder_of_trials: Path) -> None:
+    assert trial.exit_code == 0
+    assert [path.name for path in (folder_of_trials / "whole").iterdir()] == ["wandb"]
+
+
+def test_the_same_seed_gives_the_same_trial(
+    trial: OfflineRun, flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(flags) == 0
+    again = read_offline_run(tmp_path)
+    assert again.table("predictions") == trial.table("predictions")
+
+
+@pytest.fixture
+def in_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], None]], None]:
+    """Do something in the n-th training step of the trial (from 0); an epoch has 6."""
+
+    def arrange(number: int, action: Callable[[], None]) -> None:
+        real = model_module.AcceptabilityModel.training_step
+
+        def training_step(self: Any, batch: Any, position: int) -> Any:
+            if self.trainer.global_step == number:
+                action()
+            return real(self, batch, position)
+
+        monkeypatch.setattr(model_module.AcceptabilityModel, "training_step", training_step)
+
+    return arrange
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stop_keeps_the_best_epoch_and_is_not_exit_code_0(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_step: Any, capsys: Any,
+    signum: signal.Signals, code: int,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    in_step(8, lambda: signal.raise_signal(signum))
+    assert main(flags) == code
+    run = read_offline_run(tmp_path)
+    assert run.exit_code == code
+    assert signum.name in run.summary["stopped"]
+    assert len([row for row in run.history if "valid/mcc" in row]) == 1
+    assert len(run.table("predictions")[1]) == VALID_ROWS
+    assert "model" in run.artifacts
+    assert run.summary["cost/seconds"] > 0
+    assert capsys.readouterr().err.splitlines()[-1] == f"error: stopped by {signum.name}"
+
+
+def test_a_stop_in_the_last_step_is_a_stop(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_step: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    in_step(17, lambda: signal.raise_signal(signal.SIGTERM))
+    assert main(flags) == 143
+    assert read_offline_run(tmp_path).exit_code == 143
+
+
+def test_a_stop_before_the_first_epoch_ended_has_no_result(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_step: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    in_step(2, lambda: signal.raise_signal(signal.SIGTERM))
+    assert main(flags) == 143
+    run = read_offline_run(tmp_path)
+    assert "valid/mcc" not in run.summary
+    assert run.artifacts == {}
+
+
+def test_divergence_fails_the_trial_with_its_reason(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*flags, "--lr=1e30", "--grad-clip=0", "--warmup=0"]) == 1
+    run = read_offline_run(tmp_path)
+    assert run.exit_code == 1
+    assert "diverged: " in run.summary["failure"]
+    assert capsys.readouterr().err.startswith("error: diverged: ")
+
+
+def test_a_bug_ends_run_and_process_with_1(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_step: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def fail() -> None:
+        raise ZeroDivisionError("a bug")
+
+    in_step(2, fail)
+    with pytest.raises(ZeroDivisionError):
+        main(flags)
+    run = read_offline_run(tmp_path)
+    assert (run.exit_code, run.summary["failure"]) == (1, "ZeroDivisionError: a bug")
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--lr=fast"], ["--data=nowhere"], ["--checkpoint=./nowhere"], ["--batch-size=0"], ["--epochs=1.5"]]
+)
+def test_by_hand_nothing_is_written_on_a_user_error(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, wrong: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_main(lambda: main([*flags, *wrong])) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_login_one_line_says_what_to_do(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("WANDB_MODE")
+    assert run_main(lambda: main(flags)) == 2
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("error: "))
+    assert "wandb login" in line
+
+
+@pytest.fixture
+def swept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
+    """Be a trial that an agent started with these parameters."""
+
+    def arrange(**parameters: Any) -> None:
+        path = tmp_path / "wandb" / "sweep-abc" / "config-r1.yaml"
+        path.parent.mkdir(parents=True)
+        path.write_text(yaml.safe_dump({key: {"value": value} for key, value in parameters.items()}))
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("WANDB_SWEEP_ID", "abc")
+        monkeypatch.setenv("WANDB_SWEEP_PARAM_PATH", str(path))
+
+    return arrange
+
+
+def test_in_a_sweep_the_runs_config_decides(
+    swept: Any, tiny_checkpoint: Path, tiny_corpus: Path, tmp_path: Path
+) -> None:
+    swept(data=str(tiny_corpus), checkpoint=str(tiny_checkpoint), lr="2e-2", epochs=1, batch_size=8.0, max_length=16)
+    assert main(["--lr=0.02"]) == 0  # as a command with ${args} would repeat it
+    run = read_offline_run(tmp_path)
+    assert run.exit_code == 0
+    config = TrialConfig.from_mapping(run.config)
+    assert (config.lr, config.epochs, config.batch_size, config.warmup) == (0.02, 1, 8, 0.1)
+    assert run.config["warmup"] == 0.1, "defaults are recorded too"
+    assert len([row for row in run.history if "valid/mcc" in row]) == 1
+
+
+def test_in_a_sweep_a_bad_config_fails_the_run(swept: Any, tmp_path: Path, capsys: Any) -> None:
+    swept(learning_rate=1e-4)
+    assert run_main(lambda: main([])) == 2
+    run = read_offline_run(tmp_path)
+    assert run.exit_code == 2
+    assert "config.learning_rate" in run.summary["failure"]
+    assert capsys.readouterr().err.startswith("error: config.learning_rate: ")
+
+
+def test_in_a_sweep_a_flag_that_says_something_else_is_refused(swept: Any, tmp_path: Path, capsys: Any) -> None:
+    swept(lr=1e-4)
+    assert run_main(lambda: main(["--epochs=7"])) == 2
+    assert "--epochs" in capsys.readouterr().err
+    assert read_offline_run(tmp_path).exit_code == 2
+
+
+def test_flags_are_read_before_anything_heavy_is_imported() -> None:
+    program = (
+        "import sys; from cola_sweep.train import read_flags; read_flags(['--lr', '1e-5']);"
+        "heavy = {'torch', 'transformers', 'wandb', 'pytorch_lightning', 'numpy'} & set(sys.modules); assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[1], env={**os.environ})
