@@ -80,16 +80,21 @@ def load_corpus(name: str) -> Corpus:
     Raises:
         UserError: the folder, a file or a line of it is not as it must be, or the hub does not give the corpus.
     """
-    if name == "auto":
-        folder = os.environ.get(FOLDER_VARIABLE)
-        name = folder or ("hub" if hub_answers() else "synthetic")
+    where = "config.data"
+    if name == "auto" and os.environ.get(FOLDER_VARIABLE):
+        where, name = FOLDER_VARIABLE, os.environ[FOLDER_VARIABLE]
+    elif name == "auto":
+        name = "hub" if hub_answers() else "synthetic"
     if name == "synthetic":
         train, valid = synthetic.generate(SYNTHETIC_SEED)
         title = f"synthetic acceptability corpus, seed {SYNTHETIC_SEED}"
         return _corpus("synthetic", title, train, valid)
     if name == "hub":
         return _corpus("hub", "CoLA from the hub (nyu-mll/glue)", *_read_hub())
-    return _corpus("folder", f"CoLA from folder {name}", *_read_folder(Path(name).expanduser()))
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        raise UserError(where, got=name, rule="no such folder", fix="use auto, hub, synthetic or a folder")
+    return _corpus("folder", f"CoLA from folder {name}", *_read_folder(folder))
 
 
 def _corpus(kind: Kind, title: str, train: Sequence[Row], valid: Sequence[Row]) -> Corpus:
@@ -129,10 +134,6 @@ def _read_folder(folder: Path) -> tuple[list[Row], list[Row]]:
         )
         if train.is_file():
             return _read_tsv(train, "in"), _read_tsv(valid_in, "in") + _read_tsv(valid_out, "out")
-    if not folder.is_dir():
-        raise UserError(
-            "config.data", got=str(folder), rule="no such folder", fix="use auto, hub, synthetic or a folder"
-        )
     train_rows = _read_tsv(folder / "train.tsv", "in")
     seen = {row.source for row in train_rows}
     # In domain means: from a source that train draws on (Warstadt et al. 2019, section 3).

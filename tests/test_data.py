@@ -118,6 +118,12 @@ def test_a_missing_folder_is_named(tmp_path):
         load_corpus(str(tmp_path / "nowhere"))
 
 
+def test_a_missing_folder_of_the_environment_is_named_by_its_variable(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLA_SWEEP_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(UserError, match=r"COLA_SWEEP_DATA: got '.*nowhere'; no such folder"):
+        load_corpus("auto")
+
+
 def test_auto_prefers_the_folder_of_the_environment_then_the_hub_then_the_grammar(folder, monkeypatch):
     rows = {"sentence": ["One."], "label": [1]}
     glue = {"train": datasets.Dataset.from_dict(rows), "validation": datasets.Dataset.from_dict(rows)}
@@ -157,6 +163,11 @@ def test_the_synthetic_corpus_is_not_called_cola():
     corpus = load_corpus("synthetic")
     assert corpus.name == "synthetic acceptability corpus, seed 0 (4000 train, 600 dev)"
     assert corpus.kind == "synthetic"
+
+
+def test_the_synthetic_corpus_stays_as_it_was():
+    """Results on it are compared across commits: change this value only together with the grammar."""
+    assert load_corpus("synthetic").fingerprint.startswith("7bebb92a09fdcef6")
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"{os.path.relpath(REAL)} is absent: CoLA may not be shipped")
