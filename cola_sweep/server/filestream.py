@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cola_sweep.server import dispatch
 from cola_sweep.server.context import Context
 from cola_sweep.server.graphql import HttpRefusal
 from cola_sweep.server.store import Store, runs, streams
@@ -37,9 +38,6 @@ def receive(context: Context, entity: str, project: str, run_name: str, body: An
     Raises:
         HttpRefusal: 404, there is no such run; 400, the body is not one a client sends: nothing is kept.
     """
-    # Imported late: dispatch judges early stops over the stores, and nothing else here needs it.
-    from cola_sweep.server import dispatch
-
     try:
         post = parse(body)
     except ValueError as error:
@@ -59,7 +57,8 @@ def parse(body: Any) -> Post:
     """
     if not isinstance(body, dict):
         raise ValueError("the body must be a JSON object")
-    files = body.get("files") or {}
+    files = body.get("files")
+    files = {} if files is None else files
     if not isinstance(files, dict):
         raise ValueError("`files` must be an object")
     chunks, summary = [], None
@@ -84,7 +83,7 @@ def parse(body: Any) -> Post:
 def _content(name: str, part: Any) -> tuple[int, list[str]]:
     if not isinstance(part, dict):
         raise ValueError(f"`files.{name}` must be an object")
-    offset, lines = part.get("offset") or 0, part.get("content")
+    offset, lines = part.get("offset", 0), part.get("content")
     lines = [] if lines is None else [lines] if isinstance(lines, str) else lines
     if not isinstance(offset, int) or not 0 <= offset < 2**53:
         raise ValueError(f"`files.{name}.offset` must be a line number, got {offset!r}")

@@ -1,7 +1,6 @@
 """What a run logged over time: history, system metrics, console."""
 
 import json
-import math
 from typing import Any
 
 from cola_sweep.server.connections import page
@@ -76,7 +75,7 @@ def _sampled_by(context: Context, run: Run, spec: str | Args) -> list[Any]:
     if not isinstance(wanted, dict):
         raise Refused(f"a history spec must be a JSON object, got {spec!r}")
     most = wanted.get("maxStep")
-    rows = streams.history_rows(
+    return streams.history_rows(
         context.store,
         run.id,
         wanted.get("keys") or (),
@@ -84,18 +83,6 @@ def _sampled_by(context: Context, run: Run, spec: str | Args) -> list[Any]:
         min_step=wanted.get("minStep"),
         max_step=None if most is None else most + 1,
     )
-    return [_finite(row) for row in rows]
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN: such numbers become the texts that the client reads as these numbers."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return value
 
 
 def _tail(context: Context, run: Run, stream: streams.Stream) -> str:
