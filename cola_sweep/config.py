@@ -57,14 +57,22 @@ class TrialConfig:
     weight_decay: float = option(0.01, "AdamW decay; biases and norms are exempt", "must not be negative", not_negative)
     grad_clip: float = option(1.0, "largest gradient norm; 0 turns clipping off", "must not be negative", not_negative)
     label_smoothing: float = option(0.0, "share of the target spread over both classes", "must be in [0, 1)", fraction)
-    dropout: float | None = option(None, "dropout of the whole encoder; null keeps the checkpoint's", "must be in [0, 1)", fraction)
+    dropout: float | None = option(
+        None, "dropout of the whole encoder; null keeps the checkpoint's", "must be in [0, 1)", fraction
+    )
     pooling: Pooling = option("cls", "what the classifier reads: the first token, or the mean of all")
     max_length: int = option(64, "word pieces kept of a sentence", "must be at least 8", lambda n: n >= 8)
     eval_batch_size: int = option(128, "sentences per validation batch", "must be at least 1", positive)
-    train_limit: int | None = option(None, "train on the first so many sentences only", "must be at least 2", lambda n: n >= 2)
-    valid_limit: int | None = option(None, "validate on the first so many sentences only", "must be at least 2", lambda n: n >= 2)
+    train_limit: int | None = option(
+        None, "train on the first so many sentences only", "must be at least 2", lambda n: n >= 2
+    )
+    valid_limit: int | None = option(
+        None, "validate on the first so many sentences only", "must be at least 2", lambda n: n >= 2
+    )
     precision: Precision = option("fp32", "fp32, or bf16 autocast")
-    seed: int = option(1, "training seed: weights of the head, order of batches, dropout", "must not be negative", not_negative)
+    seed: int = option(
+        1, "training seed: weights of the head, order of batches, dropout", "must not be negative", not_negative
+    )
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
@@ -80,7 +88,7 @@ class TrialConfig:
             if key.startswith("_") or key in RESERVED_KEYS:
                 continue
             if key not in fields:
-                near = difflib.get_close_matches(key, fields, n=1)
+                near = difflib.get_close_matches(key.lower(), fields, n=1)
                 raise UserError(
                     f"config.{key}",
                     got=value,
@@ -100,7 +108,10 @@ class TrialConfig:
         for field in dataclasses.fields(cls):
             flag = "--" + field.name.replace("_", "-")
             parser.add_argument(
-                flag, dest=field.name, metavar="VALUE", default=argparse.SUPPRESS,
+                flag,
+                dest=field.name,
+                metavar="VALUE",
+                default=argparse.SUPPRESS,
                 help=f"{field.metadata['help']} (default: {'null' if field.default is None else field.default})",
             )
 
@@ -108,10 +119,14 @@ class TrialConfig:
 def _checked(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
     parsed, wanted = _parsed(kind, value)
     if wanted:
-        raise UserError(f"config.{field.name}", got=value, rule=f"must be {wanted}", fix=f"write for example {field.default}")
+        raise UserError(
+            f"config.{field.name}", got=value, rule=f"must be {wanted}", fix=f"write for example {field.default}"
+        )
     check = field.metadata["check"]
     if parsed is not None and check and not check(parsed):
-        raise UserError(f"config.{field.name}", got=value, rule=field.metadata["rule"], fix=f"write for example {field.default}")
+        raise UserError(
+            f"config.{field.name}", got=value, rule=field.metadata["rule"], fix=f"write for example {field.default}"
+        )
     return parsed
 
 

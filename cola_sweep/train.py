@@ -162,9 +162,9 @@ def train(run: "wandb.Run", config: TrialConfig, checkpoint: "Checkpoint", corpu
             gradient_clip_val=config.grad_clip or None,
             logger=WandbLogger(experiment=run, log_model=False),
             callbacks=[
+                callbacks.FailOnDivergence(),  # first: an epoch that diverged is never the best
                 best_epoch,
                 cost,
-                callbacks.FailOnDivergence(),
                 callbacks.StopOnRequest(stop),
                 *([] if sys.stderr.isatty() else [callbacks.EpochLines()]),
             ],

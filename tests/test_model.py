@@ -86,5 +86,5 @@ def test_a_saved_model_answers_as_before_and_is_a_checkpoint(checkpoint: Checkpo
 
 
 def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="config.json"):
+    with pytest.raises(UserError, match=r"config\.json"):
         load_model(tmp_path)

@@ -212,6 +212,25 @@ def test_divergence_fails_the_trial_with_its_reason(
     assert capsys.readouterr().err.startswith("error: diverged: ")
 
 
+def test_divergence_seen_in_validation_leaves_the_epochs_before_it(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    real = model_module.AcceptabilityModel.validation_step
+
+    def validation_step(self: Any, batch: Any, position: int) -> Any:
+        if self.current_epoch == 1:
+            self.classifier.weight.data.fill_(float("nan"))
+        return real(self, batch, position)
+
+    monkeypatch.setattr(model_module.AcceptabilityModel, "validation_step", validation_step)
+    assert main(flags) == 1
+    run = read_offline_run(tmp_path)
+    assert "valid/loss is nan at step 12, epoch 2" in run.summary["failure"]
+    assert run.summary["best_epoch"] == 0
+    assert len(run.table("predictions")[1]) == VALID_ROWS
+
+
 def test_a_bug_ends_run_and_process_with_1(
     flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_step: Any
 ) -> None:
@@ -296,6 +315,7 @@ def test_in_a_sweep_a_flag_that_says_something_else_is_refused(swept: Any, tmp_p
 def test_flags_are_read_before_anything_heavy_is_imported() -> None:
     program = (
         "import sys; from cola_sweep.train import read_flags; read_flags(['--lr', '1e-5']);"
-        "heavy = {'torch', 'transformers', 'wandb', 'pytorch_lightning', 'numpy'} & set(sys.modules); assert not heavy, heavy"
+        "heavy = {'torch', 'transformers', 'wandb', 'pytorch_lightning', 'numpy'} & set(sys.modules);"
+        "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[1], env={**os.environ})
