@@ -155,7 +155,7 @@ def _interval(findings: "Findings") -> str:
         return "no interval: the run's predictions are not at hand"
     interval = findings.predicted.interval
     what = "" if findings.results.metric == "valid/mcc" else f"MCC {interval.value:.3f}, "
-    return f"{what}95 % interval {interval.low:.3f} to {interval.high:.3f}, over {interval.n:,} sentences"
+    return f"{what}95% interval {interval.low:.3f} to {interval.high:.3f}, over {interval.n:,} sentences"
 
 
 def verdict(findings: "Findings") -> dict[str, str]:
@@ -178,7 +178,7 @@ def verdict(findings: "Findings") -> dict[str, str]:
     few = comparison.only_first + comparison.only_second < FEWEST_DISCORDANT
     return {
         "headline": headlines[comparison.verdict],
-        "detail": f"On the same {gap.n:,} sentences the MCC differs by {gap.value:+.3f} (95 % interval {gap.low:+.3f} "
+        "detail": f"On the same {gap.n:,} sentences the MCC differs by {gap.value:+.3f} (95% interval {gap.low:+.3f} "
         f"to {gap.high:+.3f}). Only the winner is right on {comparison.only_first}, only the runner-up on "
         f"{comparison.only_second} (McNemar p = {comparison.p_value:.2g}){': too few to tell the two apart' if few else ''}. "
         f"The sentences that chose the winner also measure it, so as the best of {len(ranked)} it looks somewhat too good.",

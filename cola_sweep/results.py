@@ -142,7 +142,9 @@ def read(api: Any, sweep_path: str | None = None, *, predictions_of: int = PREDI
     runs = frames.runs_frame([frames.run_row(run, epochs[run_id], metric, goal) for run_id, run in raw.items()])
     board = stats.rank(runs, goal)
     best = board.loc[board["rank"].notna(), "id"].head(predictions_of)
-    tables = {run_id: _predictions(raw[run_id], notes) for run_id in best}
+    tables = {run_id: _predictions(raw[run_id], notes) for run_id in best if _table_path(raw[run_id])}
+    if absent := [run_id for run_id in best if run_id not in tables]:
+        notes.append(f"No predictions table was logged by {', '.join(absent)}.")
     return SweepResults(
         path=path,
         name=str(sweep.name),
@@ -197,17 +199,17 @@ def _home(api: Any) -> tuple[str, str]:
     return entity, api.settings["project"] or DEFAULT_PROJECT
 
 
-def _ask(call: Callable[[], T], where: str, *, missing: str = "was not found") -> T:
+def _ask(call: Callable[[], T], where: str, *, missing: str = "was not found; look for it on the server") -> T:
     """`call`, with what the client raises as one line. The client has retried by then, for REQUEST_SECONDS at most."""
     try:
         return call()
-    except ValueError as error:  # the client's word for "not there"
-        rule, _, fix = missing.partition("; ")
-        raise UserError(where, rule=rule, fix=fix or str(error)) from error
-    except _server_errors() as error:
-        raise UserError(
-            where, rule=f"the server could not answer ({error})", fix="look at its log, then try again"
-        ) from error
+    except (ValueError, *_server_errors()) as error:  # type: ignore[misc]
+        # ValueError is the client's word for "not there"; some of its methods wrap it.
+        if isinstance(error, ValueError) or isinstance(getattr(error, "exc", None), ValueError):
+            rule, _, fix = missing.partition("; ")
+        else:
+            rule, fix = f"the server could not answer ({error})", "look at its log, then try again"
+        raise UserError(where, rule=rule, fix=fix) from error
 
 
 def _server_errors() -> tuple[type[Exception], ...]:
@@ -218,19 +220,21 @@ def _server_errors() -> tuple[type[Exception], ...]:
 
 
 def _all_runs(api: Any, sweep: Any, path: str) -> list[Any]:
-    pages = api.runs(
-        f"{sweep.entity}/{sweep.project}",
-        filters={"$and": [{"sweep": sweep.id}]},
-        order="+created_at",
-        per_page=100,
-        lazy=False,
-    )
-    return _ask(lambda: list(_each("runs", pages)), f"runs of {path}")
+    filters = {"$and": [{"sweep": sweep.id}]}
+
+    def load() -> list[Any]:
+        pages = api.runs(
+            f"{sweep.entity}/{sweep.project}", filters=filters, order="+created_at", per_page=100, lazy=False
+        )
+        return list(_each("runs", pages))
+
+    return _ask(load, f"runs of {path}")
 
 
 def _objective(config: Mapping[str, Any]) -> tuple[str, stats.Goal]:
-    """Name and goal of the metric; W&B minimizes where a sweep names a metric and no goal."""
-    metric = config.get("metric") or {"name": DEFAULT_METRIC, "goal": "maximize"}
+    """Name and goal of the (first) metric; W&B minimizes where a sweep names a metric and no goal."""
+    default = {"name": DEFAULT_METRIC, "goal": "maximize"}
+    metric = config.get("metric") or next(iter(config.get("metrics") or []), default)
     return str(metric.get("name") or DEFAULT_METRIC), "maximize" if metric.get("goal") == "maximize" else "minimize"
 
 
@@ -258,23 +262,27 @@ def _history(run: Any) -> Iterable[Mapping[str, Any]]:
     return _within(SLOW_SECONDS, lambda: list(run.scan_history()))
 
 
+def _table_path(run: Any) -> str:
+    """The run file that holds its last `predictions` table, or ""."""
+    entry = run.summary_metrics.get("predictions")
+    return str(entry.get("path") or "") if isinstance(entry, Mapping) else ""
+
+
 def _predictions(run: Any, notes: list[str]) -> pd.DataFrame | None:
     """The run's `predictions` table with labels as 0 and 1, or None and a note."""
-    entry = run.summary_metrics.get("predictions")
-    path = entry.get("path") if isinstance(entry, Mapping) else None
-    if not path:
-        notes.append(f"Run {run.id} logged no predictions table.")
-        return None
     try:
-        table = _within(SLOW_SECONDS, lambda: _download_table(run, path))
+        table = _within(SLOW_SECONDS, lambda: _download_table(run))
         return table.assign(label=stats.binary(table["label"]), predicted=stats.binary(table["predicted"]))
     except (*_server_errors(), KeyError, ValueError) as error:  # type: ignore[misc]
         notes.append(f"The predictions table of run {run.id} could not be read: {error}.")
         return None
 
 
-def _download_table(run: Any, path: str) -> pd.DataFrame:
-    with tempfile.TemporaryDirectory() as folder, run.file(path).download(root=folder, replace=True) as file:
+def _download_table(run: Any) -> pd.DataFrame:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        run.file(_table_path(run)).download(root=folder, replace=True) as file,
+    ):
         content = json.loads(file.read())
     return pd.DataFrame(content["data"], columns=content["columns"])
 

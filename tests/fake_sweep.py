@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import wandb
 
 from cola_sweep import frames
 from cola_sweep.results import SweepResults
@@ -172,7 +173,8 @@ class FakeApi:
         for sweep in self.all_sweeps:
             if path == f"{sweep.entity}/{sweep.project}/{sweep.id}":
                 return sweep
-        raise ValueError(f"Could not find sweep <Sweep {path} (Unknown State)>")
+        missing = ValueError(f"Could not find sweep <Sweep {path} (Unknown State)>")
+        raise wandb.errors.CommError(str(missing), missing)
 
     def project(self, name: str, entity: str) -> "FakeApi":
         if not any((sweep.entity, sweep.project) == (entity, name) for sweep in self.all_sweeps) and self.all_sweeps:

@@ -82,7 +82,7 @@ def test_the_page_answers_the_question(written: Path, pulled: results.SweepResul
     text = visible(written.read_text())
     interval = findings.predicted.interval
     assert (
-        f"{findings.winner['best']:.3f} 95 % interval {interval.low:.3f} to {interval.high:.3f}, over 300 sentences"
+        f"{findings.winner['best']:.3f} 95% interval {interval.low:.3f} to {interval.high:.3f}, over 300 sentences"
         in text
     )
     assert f"checkpoint {findings.winner['config.checkpoint']}" in text

@@ -51,7 +51,7 @@ def test_a_run_without_predictions_is_noted() -> None:
     pulled = results.read(FakeApi([FakeSweep()], runs), PATH)
     assert pulled.predictions == {}
     assert sorted(pulled.notes) == [
-        "Run run00000 logged no predictions table.",
+        "No predictions table was logged by run00000.",
         "The predictions table of run run00001 could not be read: unknown class 'maybe'.",
     ]
 
@@ -127,15 +127,32 @@ def test_what_is_not_there_is_one_line(sweeps: list[FakeSweep], path: str | None
     assert "\n" not in str(raised.value)
 
 
-def test_a_sweep_without_goal_or_metric() -> None:
-    silent = FakeSweep(config={"method": "grid", "parameters": {}})
-    assert (results.read(FakeApi([silent], []), PATH).metric, results.read(FakeApi([silent], []), PATH).goal) == (
-        "valid/mcc",
-        "maximize",
-    )
-    loss = FakeSweep(config=CONFIG | {"metric": {"name": "valid/loss_epoch"}})
-    pulled = results.read(FakeApi([loss], fake_runs(3, sentences=10)), PATH)
-    assert pulled.goal == "minimize"
+def test_a_server_that_cannot_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise wandb.errors.CommError("HTTP 502")
+
+    api = FakeApi([FakeSweep()], [])
+    monkeypatch.setattr(api, "runs", broken)
+    with pytest.raises(UserError, match=rf"^runs of {PATH}: the server could not answer \(HTTP 502\)"):
+        results.read(api, PATH)
+
+
+@pytest.mark.parametrize(
+    ("config", "metric", "goal"),
+    [
+        ({}, "valid/mcc", "maximize"),
+        ({"metric": {"name": "loss"}}, "loss", "minimize"),
+        ({"metrics": [{"name": "f1", "goal": "maximize"}, {"name": "cost/seconds"}]}, "f1", "maximize"),
+    ],
+)
+def test_the_objective_is_the_sweeps(config: dict[str, Any], metric: str, goal: str) -> None:
+    pulled = results.read(FakeApi([FakeSweep(config={"method": "grid", "parameters": {}} | config)], []), PATH)
+    assert (pulled.metric, pulled.goal) == (metric, goal)
+
+
+def test_a_minimize_goal_takes_the_smallest_value() -> None:
+    sweep = FakeSweep(config=CONFIG | {"metric": {"name": "valid/loss_epoch"}})
+    pulled = results.read(FakeApi([sweep], fake_runs(3, sentences=10)), PATH)
     assert pulled.runs["best"].iloc[0] == pulled.histories.query("run == 'run00000'")["valid/loss_epoch"].min()
 
 
