@@ -9,18 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cola_sweep.server import ids
 from cola_sweep.server.blobs import Blobs
 from cola_sweep.server.context import Context
-from cola_sweep.server.graphql import Resolvers, execute
+from cola_sweep.server.graphql import execute
 from cola_sweep.server.manifests import Manifest
-from cola_sweep.server.resolvers import artifacts, projects, runs
-from cola_sweep.server.store import Store, artifact_files
-from cola_sweep.server.store import projects as project_rows
-from cola_sweep.server.store import runs as run_rows
-from cola_sweep.server.store.users import User
-from cola_sweep.server.urls import Urls
+from cola_sweep.server.resolvers import resolvers
+from cola_sweep.server.store import artifact_files, projects, runs
 
-RESOLVERS = Resolvers(artifacts.resolvers, projects.resolvers, runs.resolvers)
 HEADER = {"version": 1, "storagePolicy": "wandb-storage-policy-v1", "storagePolicyConfig": {"storageLayout": "V2"}}
 
 
@@ -43,9 +39,14 @@ class Client:
     context: Context
     run: str = "r1"
 
+    @property
+    def entity(self) -> str:
+        """The user's name."""
+        return self.context.user.name
+
     def ask(self, text: str, **variables: Any) -> dict[str, Any]:
         """The data of an operation that must succeed."""
-        answer = execute(RESOLVERS, text, variables, context=self.context)
+        answer = execute(resolvers, text, variables, context=self.context)
         assert not answer.errors, answer.errors
         assert not answer.unknown, answer.unknown
         assert answer.data is not None
@@ -53,7 +54,7 @@ class Client:
 
     def refused(self, text: str, **variables: Any) -> str:
         """The message of an operation that must be refused."""
-        answer = execute(RESOLVERS, text, variables, context=self.context)
+        answer = execute(resolvers, text, variables, context=self.context)
         assert len(answer.errors) == 1, answer
         message: str = answer.errors[0]["message"]
         assert "server failed" not in message
@@ -62,7 +63,7 @@ class Client:
     def create(self, name: str, files: Manifest, **given: Any) -> dict[str, Any]:
         """createArtifact."""
         wanted = {
-            "entityName": "ada",
+            "entityName": self.entity,
             "projectName": "p",
             "artifactTypeName": "dataset",
             "artifactCollectionName": name,
@@ -74,7 +75,7 @@ class Client:
         wanted["aliases"] = [{"artifactCollectionName": name, "alias": a} for a in wanted.get("aliases", ())]
         return self.ask(CREATE, input=wanted)["createArtifact"]["artifact"]  # type: ignore[no-any-return]
 
-    def send_files(self, artifact_id: str, files: Mapping[str, bytes], manifest_id: str | None = None) -> list[str]:
+    def send_files(self, artifact_id: str, files: Mapping[str, bytes]) -> list[str]:
         """createArtifactFiles and the uploads it asks for; the paths of those."""
         specs = [{"artifactID": artifact_id, "name": path, "md5": md5(data)} for path, data in files.items()]
         edges = self.ask(FILES, input={"artifactFiles": specs, "storageLayout": "V2"})["createArtifactFiles"]
@@ -95,7 +96,7 @@ class Client:
             assert again["artifactManifest"]["id"] == made["id"]
         else:
             self.ask(UPDATE_MANIFEST, input={"artifactManifestID": made["id"], "digest": md5(data)})
-        number = artifacts_manifest_number(made["id"])
+        number = ids.decode(made["id"], "ArtifactManifest")
         put(self.context.blobs.artifact_manifest(number), data, self.context.blobs)
         artifact_files.receive(self.context.store, number)
 
@@ -116,8 +117,48 @@ class Client:
 
     def get(self, name: str) -> dict[str, Any] | None:
         """The version that `coll:alias` names, as artifactCollectionMembership."""
-        found: dict[str, Any] | None = self.ask(GET, name=name)["project"]["artifactCollectionMembership"]
+        found: dict[str, Any] | None = self.ask(GET, entity=self.entity, name=name)["project"][
+            "artifactCollectionMembership"
+        ]
         return found
+
+    def versions(self, name: str, **args: Any) -> list[str]:
+        """The versions that a collection lists, as `vN`."""
+        found = self.ask(VERSIONS, entity=self.entity, name=name, **args)["project"]["artifactCollection"]
+        return [edge["version"] for edge in found["artifacts"]["edges"]]
+
+    def aliases(self, name: str) -> set[str]:
+        """The aliases of the version that `coll:alias` names, which must exist."""
+        found = self.get(name)
+        assert found is not None
+        return {each["alias"] for each in found["aliases"]}
+
+    def delete(self, artifact_id: str) -> None:
+        """Delete an artifact with its aliases."""
+        self.ask(DELETE, input={"artifactID": artifact_id, "deleteAliases": True})
+
+    def link(self, artifact_id: str, portfolio: str = "folio", **given: Any) -> dict[str, Any]:
+        """linkArtifact to a portfolio of the project."""
+        where = {"entityName": self.entity, "projectName": "p", "artifactPortfolioName": portfolio}
+        linked: dict[str, Any] = self.ask(LINK, input={**where, "artifactID": artifact_id, **given})["linkArtifact"]
+        return linked
+
+    def use(self, artifact_id: str, run: str) -> None:
+        """useArtifact."""
+        where = {"entityName": self.entity, "projectName": "p", "runName": run, "usedAs": "data"}
+        assert self.ask(USE, input={**where, "artifactID": artifact_id})["useArtifact"]["artifact"]["id"] == artifact_id
+
+    def collection_id(self, name: str) -> str:
+        """The GraphQL id of a collection."""
+        text = """query($entity: String!, $name: String!) {project(entityName: $entity, name: "p") {
+            artifactCollection(name: $name) {id}}}"""
+        number: str = self.ask(text, entity=self.entity, name=name)["project"]["artifactCollection"]["id"]
+        return number
+
+    def kept_bytes(self) -> set[bytes]:
+        """The contents of all artifact files on the server."""
+        folder = self.context.blobs.root / "artifacts"
+        return {path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
     def manifest(self, artifact_id: str) -> dict[str, Any]:
         """The contents of an artifact's committed manifest."""
@@ -125,13 +166,6 @@ class Client:
         number = int(url["artifact"]["currentManifest"]["file"]["directUrl"].split("/")[-2])
         contents: dict[str, Any] = json.loads(self.context.blobs.artifact_manifest(number).read_bytes())["contents"]
         return contents
-
-
-def artifacts_manifest_number(text: str) -> int:
-    """The row of an ArtifactManifest id."""
-    from cola_sweep.server import ids
-
-    return ids.decode(text, "ArtifactManifest")
 
 
 def put(path: Path, data: bytes, blobs: Blobs) -> None:
@@ -143,14 +177,12 @@ def put(path: Path, data: bytes, blobs: Blobs) -> None:
     asyncio.run(blobs.receive(path, chunks()))
 
 
-def make_context(folder: Path) -> Context:
-    """An empty server's context for user `ada` with runs r1 and r2 in project p; its clock stands still."""
-    store = Store(folder / "records.sqlite3", clock=lambda: 1_000_000.0)
-    project = project_rows.ensure(store, "ada", "p")
+def make_client(context: Context) -> Client:
+    """A client of a server that has project `p` with the runs r1 and r2."""
+    project = projects.ensure(context.store, context.user.name, "p")
     for name in ("r1", "r2"):
-        run_rows.create(store, project.id, name, state="running", display_name=name)
-    user = User(id=1, name="ada", email="ada@localhost", api_key="k" * 40)
-    return Context(store, Blobs(folder / "blobs"), Urls("http://server", b"secret", lambda: 1_000_000.0), user)
+        runs.create(context.store, project.id, name, state="running", display_name=name)
+    return Client(context)
 
 
 CREATE = """mutation($input: CreateArtifactInput!) {createArtifact(input: $input) {artifact {
@@ -162,7 +194,15 @@ MANIFEST = """mutation($input: I!) {createArtifactManifest(input: $input) {
 UPDATE_MANIFEST = """mutation($input: I!) {updateArtifactManifest(input: $input) {
     artifactManifest {id file {id uploadUrl uploadHeaders}}}}"""
 COMMIT = "mutation($id: ID!) {commitArtifact(input: {artifactID: $id}) {artifact {id digest}}}"
-GET = """query($name: String!) {project(entityName: "ada", name: "p") {artifactCollectionMembership(name: $name) {
+GET = """query($entity: String!, $name: String!) {project(entityName: $entity, name: "p") {
+    artifactCollectionMembership(name: $name) {
     id versionIndex aliases {id alias} artifactCollection {__typename name}
     artifact {id state versionIndex digest size fileCount commitHash metadata description tags {name}
         aliases {alias artifactCollection {name}}}}}}"""
+VERSIONS = """query($entity: String!, $name: String!, $order: String, $filters: JSONString) {
+    project(entityName: $entity, name: "p") {artifactCollection(name: $name) {
+        artifacts(order: $order, filters: $filters) {totalCount edges {version node {id}}}}}}"""
+DELETE = "mutation($input: I!) {deleteArtifact(input: $input) {artifact {id}}}"
+LINK = """mutation($input: I!) {linkArtifact(input: $input) {
+    versionIndex artifactMembership {id versionIndex aliases {alias}}}}"""
+USE = "mutation($input: I!) {useArtifact(input: $input) {artifact {id digest}}}"
