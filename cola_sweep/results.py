@@ -1,8 +1,7 @@
 """What a sweep left on its W&B server, as frames: runs, histories, tables of predictions.
 
-The one module of the report that talks to a server, through `wandb.Api` alone, so it reads wandb.ai
-and the embedded server alike. Imports wandb (inside functions), pandas,
-`frames` and, for the ranking, `stats`.
+The one module of the report that asks a server, through `wandb.Api` alone, so it reads wandb.ai and the
+embedded server alike. Imports pandas, `connection`, `frames` and, for the ranking, `stats`.
 
     results = pull("entity/project/abc123")
     results.runs[["id", "best", "config.lr"]]
@@ -12,33 +11,23 @@ where a summary value is an object (`define_metric(summary="max,last")`), `summa
 """
 
 import json
-import os
-import queue
 import sys
 import tempfile
-import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from cola_sweep import frames, stats
+from cola_sweep.connection import ask, connect, home, server_errors, within
 from cola_sweep.errors import UserError
-
-if TYPE_CHECKING:
-    import wandb
 
 T = TypeVar("T")
 
-DEFAULT_PROJECT = "cola-sweep"
 DEFAULT_METRIC = "valid/mcc"
 PREDICTIONS_OF = 5  # tables pulled: those of the best so many runs
-REACH_SECONDS = 5
-REQUEST_SECONDS = 20
 SLOW_SECONDS = 60  # downloads and scans
 PROGRESS_SECONDS = 5
 HISTORY_ROWS = 10_000  # up to this many come whole in one request; longer histories are scanned in pages
@@ -89,47 +78,6 @@ def pull(sweep_path: str | None = None, *, predictions_of: int = PREDICTIONS_OF)
     return read(connect(), sweep_path, predictions_of=predictions_of)
 
 
-def connect() -> "wandb.Api":
-    """The API of the configured server, after a short check that it answers and takes the key.
-
-    Raises:
-        UserError: it does not.
-    """
-    import wandb
-    from wandb.sdk.lib import wbauth
-
-    base_url = os.environ.get("WANDB_BASE_URL") or wandb.setup().settings.base_url
-    _check_reachable(base_url)
-    try:
-        # wandb.Api() would ask for a key at the terminal, and wait for it.
-        known = wbauth.authenticate_session(host=base_url, source="report", prompt=False, update_session=False)
-        if known is None:
-            raise UserError(base_url, rule="you are not logged in", fix="run `make serve`, or `wandb login`")
-        return wandb.Api(timeout=REQUEST_SECONDS)
-    except (wandb.errors.AuthenticationError, wandb.errors.UsageError) as error:
-        fix = "run `wandb login --relogin`, or correct WANDB_API_KEY if that is set"
-        raise UserError(base_url, rule=f"logging in failed ({error})", fix=fix) from error
-
-
-def _check_reachable(base_url: str) -> None:
-    """Any HTTP answer will do; wandb itself would try a dead address 20 times."""
-    if not base_url.startswith(("http://", "https://")):
-        raise UserError("WANDB_BASE_URL", got=base_url, rule="must begin with http:// or https://", fix="correct it")
-    request = urllib.request.Request(base_url.rstrip("/") + "/graphql", method="HEAD")
-    try:
-        with urllib.request.urlopen(request, timeout=REACH_SECONDS):
-            pass
-    except urllib.error.HTTPError:
-        pass
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise UserError(
-            base_url,
-            rule=f"the W&B server does not answer ({reason})",
-            fix="start it with `make serve`, or set WANDB_BASE_URL to one that runs",
-        ) from error
-
-
 def read(api: Any, sweep_path: str | None = None, *, predictions_of: int = PREDICTIONS_OF) -> SweepResults:
     """Like `pull`, from an `api` that is connected."""
     sweep = _newest_sweep(api) if sweep_path is None else _sweep(api, sweep_path)
@@ -168,18 +116,18 @@ def _sweep(api: Any, path: str) -> Any:
         raise UserError(
             "SWEEP", got=path, rule="is not a sweep's path", fix="write entity/project/id, project/id or id"
         )
-    entity, project = _home(api)
+    entity, project = home(api)
     full = "/".join([entity, project][: 3 - len(parts)] + parts)
-    return _ask(
+    return ask(
         lambda: api.sweep(full), f"sweep {full}", missing="does not exist; `make report` without SWEEP takes the newest"
     )
 
 
 def _newest_sweep(api: Any) -> Any:
-    entity, project = _home(api)
+    entity, project = home(api)
     where = f"project {entity}/{project}"
     start = "start one with `wandb sweep sweeps/lr.yaml`, or set WANDB_PROJECT"
-    sweeps = _ask(
+    sweeps = ask(
         lambda: list(_each("sweeps", api.project(name=project, entity=entity).sweeps())),
         where,
         missing=f"does not exist; {start}",
@@ -187,36 +135,6 @@ def _newest_sweep(api: Any) -> Any:
     if not sweeps:
         raise UserError(where, rule="has no sweep yet", fix=start)
     return max(sweeps, key=lambda sweep: str(sweep.created_at))
-
-
-def _home(api: Any) -> tuple[str, str]:
-    """Entity and project that a short path leaves out."""
-    entity = api.settings["entity"] or _ask(lambda: api.default_entity, "your account")
-    if not entity:
-        raise UserError(
-            "your account", rule="has no default entity", fix="set WANDB_ENTITY, or write entity/project/id"
-        )
-    return entity, api.settings["project"] or DEFAULT_PROJECT
-
-
-def _ask(call: Callable[[], T], where: str, *, missing: str = "was not found; look for it on the server") -> T:
-    """`call`, with what the client raises as one line. The client has retried by then, for REQUEST_SECONDS at most."""
-    try:
-        return call()
-    except (ValueError, *_server_errors()) as error:  # type: ignore[misc]
-        # ValueError is the client's word for "not there"; some of its methods wrap it.
-        if isinstance(error, ValueError) or isinstance(getattr(error, "exc", None), ValueError):
-            rule, _, fix = missing.partition("; ")
-        else:
-            rule, fix = f"the server could not answer ({error})", "look at its log, then try again"
-        raise UserError(where, rule=rule, fix=fix) from error
-
-
-def _server_errors() -> tuple[type[Exception], ...]:
-    import wandb
-    from wandb.sdk.lib.service.service_connection import WandbApiFailedError
-
-    return wandb.errors.Error, WandbApiFailedError, OSError
 
 
 def _all_runs(api: Any, sweep: Any, path: str) -> list[Any]:
@@ -228,7 +146,7 @@ def _all_runs(api: Any, sweep: Any, path: str) -> list[Any]:
         )
         return list(_each("runs", pages))
 
-    return _ask(load, f"runs of {path}")
+    return ask(load, f"runs of {path}")
 
 
 def _objective(config: Mapping[str, Any]) -> tuple[str, stats.Goal]:
@@ -246,7 +164,7 @@ def _epochs(runs: Mapping[str, Any], notes: list[str]) -> dict[str, list[dict[st
         try:
             epochs[run_id] = frames.by_epoch(_history(runs[run_id]))
             failures = 0
-        except _server_errors() as error:
+        except server_errors() as error:
             epochs[run_id] = []
             failures += 1
             if failures == FAILURES_IN_A_ROW:
@@ -259,7 +177,7 @@ def _epochs(runs: Mapping[str, Any], notes: list[str]) -> dict[str, list[dict[st
 def _history(run: Any) -> Iterable[Mapping[str, Any]]:
     if (getattr(run, "history_line_count", None) or 0) <= HISTORY_ROWS:
         return run.history(samples=HISTORY_ROWS, pandas=False)
-    return _within(SLOW_SECONDS, lambda: list(run.scan_history()))
+    return within(SLOW_SECONDS, lambda: list(run.scan_history()))
 
 
 def _table_path(run: Any) -> str:
@@ -271,9 +189,9 @@ def _table_path(run: Any) -> str:
 def _predictions(run: Any, notes: list[str]) -> pd.DataFrame | None:
     """The run's `predictions` table with labels as 0 and 1, or None and a note."""
     try:
-        table = _within(SLOW_SECONDS, lambda: _download_table(run))
+        table = within(SLOW_SECONDS, lambda: _download_table(run))
         return table.assign(label=stats.binary(table["label"]), predicted=stats.binary(table["predicted"]))
-    except (*_server_errors(), KeyError, ValueError) as error:  # type: ignore[misc]
+    except (*server_errors(), KeyError, ValueError) as error:  # type: ignore[misc]
         notes.append(f"The predictions table of run {run.id} could not be read: {error}.")
         return None
 
@@ -285,26 +203,6 @@ def _download_table(run: Any) -> pd.DataFrame:
     ):
         content = json.loads(file.read())
     return pd.DataFrame(content["data"], columns=content["columns"])
-
-
-def _within(seconds: float, call: Callable[[], T]) -> T:
-    """`call` in a thread, or TimeoutError: the client waits without end for downloads and scans."""
-    outcomes: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
-
-    def work() -> None:
-        try:
-            outcomes.put((call(), None))
-        except BaseException as error:
-            outcomes.put((None, error))
-
-    threading.Thread(target=work, daemon=True).start()
-    try:
-        value, error = outcomes.get(timeout=seconds)
-    except queue.Empty:
-        raise TimeoutError(f"no answer in {seconds:g} s") from None
-    if error is not None:
-        raise error
-    return cast(T, value)
 
 
 def _each(what: str, items: Iterable[T]) -> Iterator[T]:

@@ -1,14 +1,5 @@
-"""Pulling a sweep: against a fake of the API's objects, and real sockets for the check of the server."""
+"""Pulling a sweep: against a fake of the API's objects."""
 
-import os
-import re
-import socket
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -156,77 +147,7 @@ def test_a_minimize_goal_takes_the_smallest_value() -> None:
     assert pulled.runs["best"].iloc[0] == pulled.histories.query("run == 'run00000'")["valid/loss_epoch"].min()
 
 
-def test_waiting_for_a_download_ends() -> None:
-    release = threading.Event()
-    with pytest.raises(TimeoutError, match=r"no answer in 0\.01 s"):
-        results._within(0.01, release.wait)
-    release.set()
-    assert results._within(5, lambda: 7) == 7
-    with pytest.raises(KeyError):
-        results._within(5, lambda: {}["x"])
-
-
 def test_a_long_pull_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(results, "PROGRESS_SECONDS", -1)
     assert list(results._each("runs", "ab")) == ["a", "b"]
     assert capsys.readouterr().err == "reading runs: 1 so far\nreading runs: 2 so far\n"
-
-
-@pytest.fixture
-def server() -> Iterator[str]:
-    """A server that answers 401 to everything."""
-
-    class Refuse(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self.send_response(401)
-            self.end_headers()
-
-        do_POST = do_HEAD
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Refuse) as http:
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{http.server_port}"
-        http.shutdown()
-        thread.join()
-
-
-def test_any_answer_means_that_the_server_is_there(server: str) -> None:
-    results._check_reachable(server)
-
-
-def test_a_server_that_does_not_answer_is_one_line() -> None:
-    with socket.socket() as held:  # bound, not listening: connections are refused
-        held.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{held.getsockname()[1]}"
-        with pytest.raises(UserError, match=rf"^{address}: the W&B server does not answer \(.*refused\); start it"):
-            results._check_reachable(address)
-
-
-def test_an_address_without_scheme_is_refused() -> None:
-    with pytest.raises(UserError, match="must begin with http"):
-        results._check_reachable("127.0.0.1:8085")
-
-
-@pytest.mark.parametrize(
-    ("key", "message"),
-    [
-        (None, "you are not logged in; "),
-        ("k" * 40, "logging in failed \\(Failed to verify"),
-        ("short", "logging in failed \\(.*40\\+ characters"),
-    ],
-)
-def test_a_login_that_does_not_work_is_one_line(server: str, tmp_path: Path, key: str | None, message: str) -> None:
-    """With the real client, in a process of its own: it keeps a service and its settings for the process's life."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
-    changes = {"WANDB_BASE_URL": server, "HOME": str(tmp_path), "NETRC": str(tmp_path / "netrc")}
-    code = "import sys; from cola_sweep import errors, results; sys.exit(errors.run_main(lambda: results.pull() and 0))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL,
-        timeout=60, env=kept | changes | ({"WANDB_API_KEY": key} if key else {}),
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert re.fullmatch(rf"error: {server}: {message}.*\n", done.stderr)

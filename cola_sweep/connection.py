@@ -1,0 +1,114 @@
+"""The connection to a W&B server through `wandb.Api`: reached, logged in, and never waited for without end.
+
+Imports wandb (inside functions: it is heavy) and the user error.
+"""
+
+import os
+import queue
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from cola_sweep.errors import UserError
+
+if TYPE_CHECKING:
+    import wandb
+
+T = TypeVar("T")
+
+DEFAULT_PROJECT = "cola-sweep"
+REACH_SECONDS = 5
+REQUEST_SECONDS = 20
+
+
+def connect() -> "wandb.Api":
+    """The API of the configured server, after a short check that it answers and takes the key.
+
+    Raises:
+        UserError: it does not.
+    """
+    import wandb
+    from wandb.sdk.lib import wbauth
+
+    base_url = os.environ.get("WANDB_BASE_URL") or wandb.setup().settings.base_url
+    check_reachable(base_url)
+    try:
+        # wandb.Api() would ask for a key at the terminal, and wait for it.
+        known = wbauth.authenticate_session(host=base_url, source="report", prompt=False, update_session=False)
+        if known is None:
+            raise UserError(base_url, rule="you are not logged in", fix="run `make serve`, or `wandb login`")
+        return wandb.Api(timeout=REQUEST_SECONDS)
+    except (wandb.errors.AuthenticationError, wandb.errors.UsageError) as error:
+        fix = "run `wandb login --relogin`, or correct WANDB_API_KEY if that is set"
+        raise UserError(base_url, rule=f"logging in failed ({error})", fix=fix) from error
+
+
+def check_reachable(base_url: str) -> None:
+    """Any HTTP answer will do; wandb itself would try a dead address 20 times."""
+    if not base_url.startswith(("http://", "https://")):
+        raise UserError("WANDB_BASE_URL", got=base_url, rule="must begin with http:// or https://", fix="correct it")
+    request = urllib.request.Request(base_url.rstrip("/") + "/graphql", method="HEAD")
+    try:
+        with urllib.request.urlopen(request, timeout=REACH_SECONDS):
+            pass
+    except urllib.error.HTTPError:
+        pass
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise UserError(
+            base_url,
+            rule=f"the W&B server does not answer ({reason})",
+            fix="start it with `make serve`, or set WANDB_BASE_URL to one that runs",
+        ) from error
+
+
+def home(api: Any) -> tuple[str, str]:
+    """Entity and project that a short path leaves out."""
+    entity = api.settings["entity"] or ask(lambda: api.default_entity, "your account")
+    if not entity:
+        raise UserError(
+            "your account", rule="has no default entity", fix="set WANDB_ENTITY, or write entity/project/id"
+        )
+    return entity, api.settings["project"] or DEFAULT_PROJECT
+
+
+def ask(call: Callable[[], T], where: str, *, missing: str = "was not found; look for it on the server") -> T:
+    """`call`, with what the client raises as one line. The client has retried by then, for REQUEST_SECONDS at most."""
+    try:
+        return call()
+    except (ValueError, *server_errors()) as error:  # type: ignore[misc]
+        # ValueError is the client's word for "not there"; some of its methods wrap it.
+        if isinstance(error, ValueError) or isinstance(getattr(error, "exc", None), ValueError):
+            rule, _, fix = missing.partition("; ")
+        else:
+            rule, fix = f"the server could not answer ({error})", "look at its log, then try again"
+        raise UserError(where, rule=rule, fix=fix) from error
+
+
+def server_errors() -> tuple[type[Exception], ...]:
+    import wandb
+    from wandb.sdk.lib.service.service_connection import WandbApiFailedError
+
+    return wandb.errors.Error, WandbApiFailedError, OSError
+
+
+def within(seconds: float, call: Callable[[], T]) -> T:
+    """`call` in a thread, or TimeoutError: the client waits without end for downloads and scans."""
+    outcomes: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            outcomes.put((call(), None))
+        except BaseException as error:
+            outcomes.put((None, error))
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        value, error = outcomes.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError(f"no answer in {seconds:g} s") from None
+    if error is not None:
+        raise error
+    return cast(T, value)
