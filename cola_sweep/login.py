@@ -15,6 +15,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 _SECTION = "default"  # the only one the client reads
+# W&B's own service; 0.31 speaks to it at the second, and finds the key of any.
+_CLOUD = frozenset({"api.wandb.ai", "api.forge.coreweave.com", "forge.coreweave.com"})
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,8 @@ def obstacle(settings_path: Path) -> str | None:
             return f"{name} is set"
     path = _netrc_path()
     try:
-        if "api.wandb.ai" in netrc.netrc(path).hosts:
-            return f"you are logged in to wandb.ai ({path})"
+        for machine in _CLOUD.intersection(netrc.netrc(path).hosts):
+            return f"you are logged in to {machine} ({path})"
     except FileNotFoundError:
         pass
     except (netrc.NetrcParseError, OSError, UnicodeDecodeError) as error:
@@ -129,9 +131,8 @@ def _netrc_path() -> Path:
 
 
 def _settings_path(folder: Path) -> Path:
-    """The client's settings of a folder: in `.wandb` if that is there, else in `wandb`."""
-    root = Path(os.environ.get("WANDB_DIR") or folder).expanduser()
-    return root / (".wandb" if (root / ".wandb").exists() else "wandb") / "settings"
+    """The client's settings of a folder: in `.wandb` if that is there, else in `wandb`, whatever WANDB_DIR says."""
+    return folder / (".wandb" if (folder / ".wandb").exists() else "wandb") / "settings"
 
 
 def _settings(path: Path) -> configparser.RawConfigParser:

@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from cola_sweep.server import artifact_routes, auth, dispatch, file_routes, filestream, pages, sign_in
 from cola_sweep.server.blobs import Blobs
-from cola_sweep.server.bodies import Json, read_json
+from cola_sweep.server.bodies import Json, read_json, refusal
 from cola_sweep.server.door import OPEN, Door
 from cola_sweep.server.graphql import HttpRefusal, execute, operation_label
 from cola_sweep.server.provisioning import routes as provisioning_routes
@@ -142,21 +142,21 @@ def _answer(request: Request, text: str, variables: dict[str, Any] | None, name:
         if answer.unknown:
             request.app.state.unknown.add(answer.unknown, operation_label(text))
         return Json(answer.body())
-    except HttpRefusal as refusal:
-        return Json({"error": str(refusal)}, refusal.status)
+    except HttpRefusal as error:
+        return refusal(error.status, str(error))
 
 
 async def _file_stream(request: Request) -> Response:
     body = await read_json(request, FILE_STREAM_LIMIT)
-    run = (request.path_params[name] for name in ("entity", "project", "run"))
+    entity, project, run = (request.path_params[name] for name in ("entity", "project", "run"))
     try:
-        return Json(await asyncio.to_thread(filestream.receive, request.state.context, *run, body))
-    except HttpRefusal as refusal:
-        return Json({"error": str(refusal)}, refusal.status)
+        return Json(await asyncio.to_thread(filestream.receive, request.state.context, entity, project, run, body))
+    except HttpRefusal as error:
+        return refusal(error.status, str(error))
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if "text/html" in request.headers.get("accept", ""):
         return pages.render(pages.Page("Not here", note=error.detail), error.status_code)
-    return Json({"error": error.detail}, error.status_code, headers=error.headers)
+    return refusal(error.status_code, error.detail, error.headers)

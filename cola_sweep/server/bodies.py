@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -51,6 +51,11 @@ class Json(Response):
         except ValueError:
             text = json.dumps(finite(content), allow_nan=False, separators=(",", ":"))
         return text.encode()
+
+
+def refusal(status: int, message: str, headers: Mapping[str, str] | None = None) -> Json:
+    """An error in both forms that parts of the client look for."""
+    return Json({"error": message, "errors": [{"message": message}]}, status, headers)
 
 
 def finite(value: Any) -> Any:

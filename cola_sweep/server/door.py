@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cola_sweep.server import auth
 from cola_sweep.server.blobs import Blobs
-from cola_sweep.server.bodies import Json
+from cola_sweep.server.bodies import Json, refusal
 from cola_sweep.server.context import Context
 from cola_sweep.server.sign_in import to_sign_in
 from cola_sweep.server.store import Store
@@ -69,7 +69,7 @@ class Door:
         elif request.scope["path"] not in self.open_paths:
             if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
                 return to_sign_in(request)
-            return Json({"error": "an API key is needed: user `api`, password the key"}, 401)
+            return refusal(401, "this server needs its API key: user `api`, password the key")
         return None
 
 
@@ -77,9 +77,9 @@ def _failed(request: Request, error: Exception) -> Response:
     """503 makes the client try again; 422, and 200 with `errors` from GraphQL, do not."""
     if transient(error):
         log.error("%s %s cannot be served now: %s", request.method, request.url.path, error)
-        return Json({"error": f"try again later: {error}"}, 503)
+        return refusal(503, f"try again later: {error}")
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     message = f"the server failed: {error!r}"
     if request.url.path == "/graphql":
         return Json({"data": None, "errors": [{"message": message}]})
-    return Json({"error": message}, 422)
+    return refusal(422, message)

@@ -6,11 +6,10 @@ import logging
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -65,7 +64,6 @@ def run(options: Options) -> None:
     from cola_sweep.server.store import Store, users
     from cola_sweep.server.store.failures import DatabaseError
 
-    signal.signal(signal.SIGTERM, _leave)
     with _locked(options.data_dir), _listening(options) as (listener, base_url):
         try:
             store = Store(options.data_dir / "server.db")
@@ -92,6 +90,7 @@ def run(options: Options) -> None:
                 timeout_graceful_shutdown=_IN_FLIGHT_SECONDS,
             )
             logging.getLogger(__name__).info("serving %s as %s", base_url, owner.name)
+            signal.signal(signal.SIGTERM, _leave)
             uvicorn.Server(config).run(sockets=[listener])
         except KeyboardInterrupt:
             pass
@@ -115,22 +114,18 @@ def start(options: Options) -> Address:
     words += ["--allow-remote"] if options.allow_remote else []
     words += ["--seed", str(options.search_seed)] if options.search_seed is not None else []
     words += ["--allow-provisioning"] if options.provisioning else []
-    with log.open("ab") as output:
-        begin = output.tell()
-        child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+    begin = log.stat().st_size if log.exists() else 0
+    pid = _spawn(words, log)
     deadline = time.monotonic() + START_SECONDS
-    while child.poll() is None and time.monotonic() < deadline:
+    while not _ended(pid):
         address = _read(options.data_dir / "server.json")
-        if address and address.pid == child.pid and ready(address.base_url):
+        if address and address.pid == pid and ready(address.base_url):
             return address
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
         time.sleep(_POLL_SECONDS)
-    if child.poll() is None:
-        child.kill()
-        child.wait()
-    said = log.read_bytes()[begin:].decode(errors="replace").strip().splitlines()
-    raise UserError(
-        "cola-sweep serve", rule=(said or ["it ended without a word"])[-1].removeprefix("error: "), fix=f"see {log}"
-    )
+    said = log.read_bytes()[begin:].decode(errors="replace").strip().splitlines() or ["it ended without a word"]
+    raise UserError("cola-sweep serve", rule=said[-1].removeprefix("error: "), fix=f"its log is {log}")
 
 
 def find(data_dir: Path) -> Address | None:
@@ -138,7 +133,7 @@ def find(data_dir: Path) -> Address | None:
     try:
         with (data_dir / "lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except BlockingIOError:
         return _read(data_dir / "server.json")
@@ -150,15 +145,13 @@ def stop(data_dir: Path) -> Address | None:
     address = find(data_dir)
     if address is None:
         return None
-    for number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
-        try:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
             os.kill(address.pid, number)
-        except ProcessLookupError:
-            break
-        deadline = time.monotonic() + seconds
-        while find(data_dir) and time.monotonic() < deadline:
+        deadline = time.monotonic() + STOP_SECONDS
+        while not (gone := _ended(address.pid)) and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
-        if find(data_dir) is None:
+        if gone:
             break
     (data_dir / "server.json").unlink(missing_ok=True)
     return address
@@ -191,7 +184,7 @@ def is_loopback(host: str) -> bool:
         OSError: there is no such host.
     """
     found = socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)
-    return all(ip_address(address[0].partition("%")[0]).is_loopback for *_, address in found)
+    return all(ip_address(str(address[0]).partition("%")[0]).is_loopback for *_, address in found)
 
 
 @contextmanager
@@ -224,6 +217,8 @@ def _lock(lock: IO[str]) -> bool:
 
 @contextmanager
 def _listening(options: Options) -> Iterator[tuple[socket.socket, str]]:
+    if not 0 <= options.port <= 65535:
+        raise UserError("--port", got=options.port, rule="must be 0 to 65535", fix="use --port 0 for a free one")
     try:
         if not is_loopback(options.host) and not options.allow_remote:
             raise UserError(
@@ -234,7 +229,7 @@ def _listening(options: Options) -> Iterator[tuple[socket.socket, str]]:
             )
         family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
         listener = socket.create_server((options.host, options.port), family=family)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         where = f"--host {options.host} --port {options.port}"
         fix = "use another --port, or --port 0 for a free one"
         raise UserError(where, rule=f"cannot listen there: {error}", fix=fix) from None
@@ -242,6 +237,27 @@ def _listening(options: Options) -> Iterator[tuple[socket.socket, str]]:
         port = listener.getsockname()[1]
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
         yield listener, f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _spawn(words: list[str], log: Path) -> int:
+    """Start a process that outlives this one, in a session of its own; returns its id."""
+    to_log = (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    from_nothing = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+    actions = [from_nothing, to_log, (os.POSIX_SPAWN_DUP2, 1, 2)]
+    return os.posix_spawn(words[0], words, os.environ, file_actions=actions, setsid=True)
+
+
+def _ended(pid: int) -> bool:
+    """Whether a process is gone; one that this process started is laid to rest."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
 
 
 def _make_folder(data_dir: Path) -> None:

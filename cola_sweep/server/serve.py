@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 from cola_sweep import login
+from cola_sweep.errors import UserError
 from cola_sweep.server import process
 
 
@@ -39,7 +40,7 @@ def main(args: argparse.Namespace) -> int:
     """Do what the flags say; returns the exit code.
 
     Raises:
-        UserError: the folder, the port or the host cannot be used.
+        UserError: the folder, the port, the host or the flags cannot be used.
     """
     data_dir = args.data_dir.absolute()
     if args.status:
@@ -49,6 +50,8 @@ def main(args: argparse.Namespace) -> int:
     options = process.Options(
         data_dir, args.host, args.port, args.allow_remote, args.seed, provisioning=args.allow_provisioning
     )
+    if args.login and not args.background:
+        raise UserError("--login", rule="is for a server in the background", fix="add --background")
     if args.background:
         address = process.start(options)
         _announce(address)

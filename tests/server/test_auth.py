@@ -64,7 +64,7 @@ def test_without_the_key_nothing_is_served(anyone: TestClient, context: Context,
     ]
     for header in headers:
         answer = anyone.post(path, json=VIEWER, headers=header)
-        assert (answer.status_code, list(answer.json())) == (401, ["error"])
+        assert (answer.status_code, "API key" in answer.json()["error"]) == (401, True)
     for wrong in (
         ("api", ""),
         ("api", key[:-1]),

@@ -27,7 +27,7 @@ def create_run_files(context: Context, parent: Any, args: Args) -> Args:
     return {
         "runID": ids.encode("Run", run.id),
         "uploadHeaders": [],
-        "files": [{"name": name, "uploadUrl": _address(context, "PUT", run, name)} for name in wanted],
+        "files": [{"name": name, "uploadUrl": _upload_url(context, run, name)} for name in wanted],
     }
 
 
@@ -90,8 +90,8 @@ def mimetype(context: Context, file: File, args: Args) -> str:
 
 @resolvers.field("File", "url", "directUrl")
 def url(context: Context, file: File, args: Args) -> str:
-    method = "PUT" if args.get("upload") else "GET"
-    return context.urls.signed(method, path(file.entity, file.project, file.run, file.name))
+    where = path(file.entity, file.project, file.run, file.name)
+    return context.urls.signed("PUT" if args.get("upload") else "GET", where)
 
 
 def _run(context: Context, given: Args) -> tuple[Run, list[str]]:
@@ -109,8 +109,8 @@ def _run(context: Context, given: Args) -> tuple[Run, list[str]]:
     return run, wanted
 
 
-def _address(context: Context, method: Any, run: Run, name: str) -> str:
-    return context.urls.signed(method, path(run.entity, run.project_name, run.name, name))
+def _upload_url(context: Context, run: Run, name: str) -> str:
+    return context.urls.signed("PUT", path(run.entity, run.project_name, run.name, name))
 
 
 def _cursor(file: File) -> str:
