@@ -180,8 +180,8 @@ def verdict(findings: "Findings") -> dict[str, str]:
     detail = (
         f"On the same {gap.n:,} sentences the MCC differs by {gap.value:+.3f} (95% interval {gap.low:+.3f} to "
         f"{gap.high:+.3f}). Only the winner is right on {comparison.only_first}, only the runner-up on "
-        f"{comparison.only_second}{too_few} (McNemar p = {comparison.p_value:.2g}). The sentences that chose the winner "
-        f"also measure it, so as the best of {len(ranked)} it looks somewhat too good."
+        f"{comparison.only_second}{too_few} (McNemar p = {comparison.p_value:.2g}). The sentences that chose the "
+        f"winner also measure it, so as the best of {len(ranked)} it looks somewhat too good."
     )
     return {"headline": headlines[comparison.verdict], "detail": detail}
 
