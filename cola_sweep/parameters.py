@@ -8,6 +8,7 @@ Imports nothing of ours but the error. The distributions are those of W&B's swee
 
 import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -28,6 +29,8 @@ KEYS = frozenset({"distribution", "value", "values", "probabilities", "parameter
 
 # exp(20) is 4.9e8: no bound of a log_uniform is larger, so a larger one is a value and not an exponent.
 LARGEST_EXPONENT = 20
+# exp(-700) is 1e-304, next to the smallest float.
+SMALLEST_EXPONENT = -700
 # What YAML 1.1 reads as text although everyone reads it as a number.
 EXPONENT_TEXT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
@@ -182,6 +185,10 @@ def _check_bounds(kind: str, given: Mapping[str, float], where: str) -> None:
         raise UserError(where, got=[low, high], rule="int_uniform needs whole bounds", fix="use distribution: uniform")
     if kind in LOG_VALUES and low <= 0:
         raise UserError(f"{where}.min", got=low, rule="must be above 0 on a log scale", fix="write for example 1.0e-6")
+    if kind in EXPONENT and low < SMALLEST_EXPONENT:
+        raise UserError(
+            f"{where}.min", got=low, rule="is an exponent of e, and so low that it gives 0", fix="write -12"
+        )
     # Two positive bounds below 1 would be a range within a factor of e: those are values too.
     if kind in EXPONENT and (high > LARGEST_EXPONENT or 0 < low <= high < 1):
         rule = f"bounds of {kind} are exponents of e, and these look like values"
@@ -198,7 +205,8 @@ def _number(value: Any, where: str, warnings: list[Finding]) -> float:
         if math.isfinite(number):
             warnings.append(_text_warning(value, where))
             return number
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    # The comparison, unlike math.isfinite, takes ints of any length.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise UserError(where, got=value, rule="must be a finite number", fix="write for example 1.0e-5")
     return value
 

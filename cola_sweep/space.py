@@ -140,10 +140,10 @@ def read_mapping(data: Any) -> SweepSpec:
         metric=metric,
         early_terminate=_hyperband(data.get("early_terminate"), metric),
         run_cap=_count(data.get("run_cap"), "run_cap"),
-        program=data.get("program"),
-        command=tuple(str(part) for part in data.get("command") or ()),
-        name=data.get("name"),
-        description=data.get("description"),
+        program=_text(data, "program"),
+        command=_command(data.get("command")),
+        name=_text(data, "name"),
+        description=_text(data, "description"),
         controller=controller,
         engine=engine,
         warnings=tuple(warnings),
@@ -177,6 +177,19 @@ def _method(method: Any, elsewhere: bool) -> str:
     if method not in METHODS:
         raise UserError("method", got=method, rule=f"must be one of {', '.join(METHODS)}", fix="write method: bayes")
     return str(method)
+
+
+def _text(data: Mapping[str, Any], key: str) -> str | None:
+    value = data.get(key)
+    if isinstance(value, list | Mapping):
+        raise UserError(key, got=value, rule="must be a text", fix=f"write {key}: ...")
+    return None if value is None else str(value)
+
+
+def _command(command: Any) -> tuple[str, ...]:
+    if command is not None and not isinstance(command, list):
+        raise UserError("command", got=command, rule="must be a list of words", fix="write [python, train.py]")
+    return tuple(str(word) for word in command or ())
 
 
 def _owner(data: Mapping[str, Any], key: str, member: str) -> str:

@@ -123,6 +123,9 @@ def _answer(store: Store, agent: Agent, sweep: Sweep, reported: Collection[str])
 
 
 def _exit(store: Store, agent: Agent) -> list[Command]:
+    if agents.has_open_runs(store, agent.id):
+        # A run of its own is gone without a word, and ends here after the grace: the sweep leaves none behind.
+        return []
     agents.set_state(store, agent.id, "FINISHED")
     return [{"type": "exit"}]
 

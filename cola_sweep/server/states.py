@@ -13,8 +13,8 @@ from typing import Literal
 RUN_SILENCE = 300.0
 # An agent asks each 5 s.
 AGENT_SILENCE = 60.0
-# The last lines of a run may arrive after the heartbeat that no longer lists it.
-GRACE = 10.0
+# The last lines of a run may arrive after the heartbeat that no longer lists it. Less than the time to the next one.
+GRACE = 4.0
 # How long a run may take from being handed to an agent to its first word, if the agent says nothing of it.
 START_LIMIT = 180.0
 

@@ -78,7 +78,8 @@ def value_at(parameter: Parameter, quantile: float) -> int | float:
 
         return rounded(parameter, float(betaincinv(parameter.a, parameter.b, quantile)))
     value = NormalDist(parameter.mu, parameter.sigma).inv_cdf(quantile)
-    return rounded(parameter, math.exp(value) if "log" in parameter.distribution else value)
+    # exp(700) is 1e304: beyond it a float ends.
+    return rounded(parameter, math.exp(min(value, 700)) if "log" in parameter.distribution else value)
 
 
 def quantile_of(parameter: Parameter, value: float) -> float:
@@ -117,7 +118,8 @@ def fit(parameter: Parameter, value: Any) -> tuple[Any] | None:
         return None
     if parameter.distribution in BOUNDED:
         low, high = bounds(parameter)
-        if not low * (1 - 1e-9) - 1e-12 <= value <= high * (1 + 1e-9) + 1e-12:
+        slack = 1e-9 * max(abs(low), abs(high))  # for steps of q at the ends
+        if not low - slack <= value <= high + slack:
             return None
     if parameter.distribution == "int_uniform":
         return (int(value),) if float(value).is_integer() else None

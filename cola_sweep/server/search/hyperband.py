@@ -30,10 +30,10 @@ class Stop:
 def rungs(spec: Hyperband, length: int) -> list[int]:
     """The rungs up to `length` logged values, ascending."""
     if spec.min_iter is not None:
-        powers: Iterable[float] = (spec.min_iter * spec.eta**i for i in itertools.count())
-        return _distinct(int(rung) for rung in itertools.takewhile(lambda rung: rung <= length, powers))
+        powers = (_whole(spec.min_iter * spec.eta**i) for i in itertools.count())
+        return _distinct(itertools.takewhile(lambda rung: rung <= length, powers))
     assert spec.max_iter is not None
-    counts = (int(spec.max_iter / spec.eta**i) for i in range(1, spec.s + 1))
+    counts = (_whole(spec.max_iter / spec.eta**i) for i in range(1, spec.s + 1))
     return _distinct(rung for rung in counts if 1 <= rung <= length)
 
 
@@ -50,9 +50,8 @@ def judge(spec: Hyperband, metric: Metric, own: Sequence[float], others: Iterabl
     rung = reached[-1]
     sign = 1.0 if metric.goal == "minimize" else -1.0
     field = sorted([_best(own[:rung], sign), *(_best(other[:rung], sign) for other in others if len(other) >= rung)])
-    share = len(field) / spec.eta
-    # A share of 3.0 computed as 2.9999 is 3.
-    places = max(1, math.floor(share + 1e-9)) if spec.strict else math.floor(share + 1e-9) + 1
+    share = _whole(len(field) / spec.eta)
+    places = max(1, share) if spec.strict else share + 1
     threshold = field[min(places, len(field)) - 1]
     value = _best(own[:rung] if spec.strict else own, sign)
     return Stop(rung, sign * threshold, sign * value) if value > threshold else None
@@ -61,6 +60,11 @@ def judge(spec: Hyperband, metric: Metric, own: Sequence[float], others: Iterabl
 def _best(values: Sequence[float], sign: float) -> float:
     """The best of `values` as a cost; infinite if none is a number."""
     return min((sign * value for value in values if not math.isnan(value)), default=math.inf)
+
+
+def _whole(count: float) -> int:
+    # 2.9999999 is a 3 that went through floats.
+    return math.floor(count + 1e-9)
 
 
 def _distinct(counts: Iterable[int]) -> list[int]:

@@ -1,0 +1,169 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cola_sweep import space
+from cola_sweep.errors import UserError
+from cola_sweep.space_check import findings
+
+GRID = "method: grid\nparameters:\n"
+
+
+def read(parameter: str, method: str = "random") -> space.SweepSpec:
+    return space.read_text(f"method: {method}\nmetric: {{name: loss}}\nparameters:\n  lr: {parameter}\n")
+
+
+@pytest.mark.parametrize(
+    ("constraints", "distribution"),
+    [
+        ("{value: 3}", "constant"),
+        ("{values: [1, 2]}", "categorical"),
+        ("{min: 1, max: 8}", "int_uniform"),
+        ("{min: 1.0, max: 8.0}", "uniform"),
+        ("{min: 1, max: 8.0}", "uniform"),
+        ("{mu: 1, sigma: 2}", "normal"),
+        ("{values: [1, 2], probabilities: [0.5, 0.5], distribution: categorical_w_probabilities}", "categorical"),
+        ("{distribution: log_uniform, min: -9, max: -2}", "log_uniform"),
+    ],
+)
+def test_the_distribution_is_inferred_as_wandb_does(constraints: str, distribution: str) -> None:
+    assert read(constraints).parameters[0].distribution == distribution
+
+
+@pytest.mark.parametrize(
+    ("constraints", "message"),
+    [
+        ("{distribution: gaussian, mu: 0}", "parameters.lr.distribution: got 'gaussian'; must be one of beta, "),
+        ("{min: 2, max: 1}", "parameters.lr.min: got 2; must not be above max, 1; swap them"),
+        ("{values: []}", "parameters.lr.values: got []; must be a list with at least one value"),
+        (
+            "{distribution: log_uniform, min: 1.0e-5, max: 1.0e-3}",
+            "these look like values; use distribution: log_uniform_v",
+        ),
+        ("{distribution: log_uniform, min: 1, max: 100}", "got [1, 100]; bounds of log_uniform are exponents of e"),
+        ("{values: [1, 2], probabilities: [0.5]}", "parameters.lr.probabilities: got [0.5]; must be 2 numbers"),
+        ("{values: [1, 2], probabilities: [0.5, 0.4]}", "sum to 1, not 0.9"),
+        ("{values: [1, 2], probabilities: [1.5, -0.5]}", "must not be negative"),
+        ("{distribution: log_uniform_values, min: 0, max: 1}", "parameters.lr.min: got 0; must be above 0"),
+        ("{distribution: uniform, min: fast, max: 1}", "parameters.lr.min: got 'fast'; must be a finite number"),
+        ("{distribution: uniform, min: 0}", "parameters.lr.max: uniform needs min and max"),
+        ("{distribution: int_uniform, min: 0.5, max: 2}", "int_uniform needs whole bounds"),
+        ("{distribution: q_uniform, min: 1, max: 2, q: 5}", "must have a multiple between min and max"),
+        ("{distribution: normal, sigma: 0}", "parameters.lr.sigma: got 0; must be above 0"),
+        ("{distribution: constant}", "parameters.lr.value: a constant needs a value"),
+        ("{vales: [1]}", "parameters.lr.vales: got [1]; must be one of"),
+        ("{}", "parameters.lr: got {}; must say what to try"),
+        ("3", "parameters.lr: got 3; must be a mapping; write lr: {value: 3}"),
+    ],
+)
+def test_a_wrong_parameter_is_named_by_its_path(constraints: str, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        read(constraints)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1]", "sweep: got [1]; must be a mapping"),
+        ("method: gird\nparameters: {a: {value: 1}}", "method: got 'gird'; must be one of grid, random, bayes"),
+        ("method: bayes\nparameters: {a: {value: 1}}", "metric: method bayes needs the metric"),
+        ("method: random", "parameters: must be a mapping of what to try"),
+        (GRID + "  a: {min: 0.0, max: 1.0}", "parameters.a: got 'uniform'; a grid needs values"),
+        (GRID + "  a: {values: [1, 2], probabilities: [0.1, 0.9]}", "a grid tries every value once"),
+        (GRID + "  a: {value: 1}\nmetric: {name: x, goal: max}", "metric.goal: got 'max'"),
+        (GRID + "  a: {value: 1}\nrun_cap: 0", "run_cap: got 0; must be a whole number of at least 1"),
+        (GRID + "  a: {value: 1}\nearly_terminate: {type: hyperband, min_iter: 1}", "metric: early_terminate needs"),
+        (
+            GRID + "  a: {value: 1}\nmetric: {name: x}\nearly_terminate: {type: hyperband}",
+            "early_terminate: got {'type': 'hyperband'}; needs min_iter or max_iter",
+        ),
+        (
+            GRID + "  a: {value: 1}\nmetric: {name: x}\nearly_terminate: {type: hyperband, max_iter: 9}",
+            "early_terminate.s: max_iter needs s",
+        ),
+        (GRID + "  a: {value: 1}\n  a: {value: 2}", "line 4: is not YAML: key 'a' stands twice"),
+        (GRID + "  a: {value: 1", "is not YAML"),
+    ],
+)
+def test_a_wrong_sweep_is_refused(text: str, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        space.read_text(text)
+    assert message in str(error.value)
+
+
+def test_a_file_error_names_file_and_line(tmp_path: Path) -> None:
+    path = tmp_path / "lr.yaml"
+    path.write_text("method: random\nparameters:\n  opt:\n    parameters:\n      lr:\n        min: 2\n        max: 1\n")
+    with pytest.raises(UserError, match=r"lr\.yaml:6: parameters\.opt\.lr\.min: got 2"):
+        space.read_file(path)
+    with pytest.raises(UserError, match=r"absent\.yaml: cannot be read: No such file"):
+        space.read_file(tmp_path / "absent.yaml")
+
+
+def test_numbers_that_yaml_reads_as_text_are_taken_with_a_warning() -> None:
+    spec = read("{distribution: log_uniform_values, min: 1e-5, max: 1.0e-3}")
+    assert (spec.parameters[0].min, spec.parameters[0].max) == (1e-5, 1e-3)
+    assert [str(w) for w in spec.warnings] == ["parameters.lr.min: got '1e-5'; YAML reads this as text; write 1.0e-5"]
+    assert [w.where for w in read("{values: [1e-5, 2.0e-5, fast]}").warnings] == ["parameters.lr.values[0]"]
+
+
+def test_nested_parameters_keep_their_path() -> None:
+    spec = space.read_text(
+        GRID + "  a: {values: [1]}\n  b: {parameters: {c: {value: 2}, d: {parameters: {e: {value: 3}}}}}"
+    )
+    assert [p.path for p in spec.parameters] == [("a",), ("b", "c"), ("b", "d", "e")]
+
+
+def test_a_search_elsewhere_needs_neither_method_nor_parameters() -> None:
+    spec = space.read_text("scheduler: {engine: optuna}\nmetric: {name: x}")
+    assert (spec.method, spec.engine, spec.parameters) == ("custom", "optuna", ())
+    assert (
+        space.read_text("controller: {type: local}\nmethod: custom\nparameters: {a: {value: 1}}").controller == "local"
+    )
+
+
+def test_every_sweep_of_this_repository_is_right() -> None:
+    files = sorted((Path(__file__).parent.parent / "sweeps").glob("*.yaml"))
+    assert len(files) >= 5
+    assert [space.read_file(path).warnings for path in files] == [()] * len(files)
+
+
+def test_findings_name_what_the_trial_does_not_have() -> None:
+    spec = space.read_text(
+        "method: bayes\nmetric: {name: valid/mc}\nparamters: {}\n"
+        "parameters: {learning_rate: {value: 1}, lr: {min: 2, max: 2}}"
+    )
+    found = {f.where: (f.severity, f.fix) for f in findings(spec, ["lr", "batch_size"], ["valid/mcc", "valid/loss"])}
+    assert found == {
+        "paramters": ("warning", "correct or remove it"),
+        "parameters.learning_rate": ("error", "use one of lr, batch_size"),
+        "metric.name": ("error", "did you mean valid/mcc?"),
+        "parameters.lr": ("warning", "write value, or widen the bounds"),
+    }
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=4,
+)
+NAMES = st.sampled_from(
+    ["method", "parameters", "metric", "early_terminate", "run_cap", "controller", "scheduler", "command", "program"]
+)
+KEYS = st.sampled_from(["distribution", "value", "values", "min", "max", "q", "mu", "parameters", "probabilities"])
+
+
+@given(st.dictionaries(NAMES, JSON | st.dictionaries(st.text(max_size=3), st.dictionaries(KEYS, JSON)), max_size=4))
+@settings(max_examples=100, deadline=None)
+def test_whatever_is_written_gives_a_sweep_or_one_line(data: dict[str, object]) -> None:
+    try:
+        space.read_mapping({"method": "random", **data})
+    except UserError as error:
+        message = str(error)
+    else:
+        message = ""
+    assert "\n" not in message
