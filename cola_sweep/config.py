@@ -119,8 +119,9 @@ class TrialConfig:
 def _checked(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
     parsed, wanted = _parsed(kind, value)
     if wanted:
+        got = "null" if value is None else value
         raise UserError(
-            f"config.{field.name}", got=value, rule=f"must be {wanted}", fix=f"write for example {field.default}"
+            f"config.{field.name}", got=got, rule=f"must be {wanted}", fix=f"write for example {field.default}"
         )
     check = field.metadata["check"]
     if parsed is not None and check and not check(parsed):

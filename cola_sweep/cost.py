@@ -3,6 +3,7 @@
 Imports torch and lightning; nothing of ours.
 """
 
+import functools
 import resource
 import sys
 import time
@@ -39,25 +40,29 @@ class EnergyMeter:
 
 def _packages(powercap: Path) -> list[tuple[Callable[[], float], float]]:
     """A reader in joules and the value at which it wraps, per package; its parts have a second colon in the name."""
-    found = []
+    found: list[tuple[Callable[[], float], float]] = []
     for zone in sorted(powercap.glob("intel-rapl:*")):
         if zone.name.count(":") > 1:
             continue
         counter = zone / "energy_uj"
         try:
-            counter.read_text()
+            _read_joules(counter)
             wrap = int((zone / "max_energy_range_uj").read_text()) / 1e6
         except (OSError, ValueError):
             continue
-        found.append((lambda counter=counter: int(counter.read_text()) / 1e6, wrap))
+        found.append((functools.partial(_read_joules, counter), wrap))
     return found
+
+
+def _read_joules(counter: Path) -> float:
+    return int(counter.read_text()) / 1e6
 
 
 def _gpu() -> list[tuple[Callable[[], float], float]]:
     if not torch.cuda.is_available():
         return []
     try:
-        import pynvml
+        import pynvml  # type: ignore[import-not-found]
     except ImportError:
         return []
     try:

@@ -52,7 +52,7 @@ class RowsMatthews(Matthews):
         super().__init__()
         self.register_buffer("rows", torch.tensor(rows), persistent=False)
 
-    def update(self, preds: Tensor, target: Tensor, index: Tensor) -> None:
+    def update(self, preds: Tensor, target: Tensor, index: Tensor) -> None:  # type: ignore[override]
         chosen = self.rows[index]
         super().update(preds[chosen], target[chosen])
 

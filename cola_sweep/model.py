@@ -8,7 +8,7 @@ Imports checkpoints, config, errors and metrics; torch, lightning and safetensor
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import safetensors.torch
@@ -20,6 +20,9 @@ from torchmetrics.classification import BinaryAccuracy
 from cola_sweep.checkpoints import load_encoder, resolve
 from cola_sweep.config import Pooling, TrialConfig
 from cola_sweep.metrics import validation_metrics
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 Batch = Mapping[str, Tensor]
 ENCODER_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -67,7 +70,7 @@ class AcceptabilityModel(pl.LightningModule):
         domains: the domain of each validation row, for the metrics by domain.
     """
 
-    def __init__(self, encoder: nn.Module, config: TrialConfig, domains: Sequence[str] = ()) -> None:
+    def __init__(self, encoder: "PreTrainedModel", config: TrialConfig, domains: Sequence[str] = ()) -> None:
         super().__init__()
         self.config = config
         self.encoder = encoder
@@ -88,7 +91,7 @@ class AcceptabilityModel(pl.LightningModule):
         logits, labels = self(batch), batch["labels"]
         loss = functional.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
         self.train_accuracy(logits.argmax(dim=1), labels)
-        shown = {"on_step": True, "on_epoch": True, "prog_bar": True, "batch_size": len(labels)}
+        shown: dict[str, Any] = {"on_step": True, "on_epoch": True, "prog_bar": True, "batch_size": len(labels)}
         self.log("train/loss", loss, **shown)
         self.log("train/acc", self.train_accuracy, **shown)
         return loss
@@ -108,7 +111,7 @@ class AcceptabilityModel(pl.LightningModule):
         self.log_dict(self.valid_metrics.compute())
         self.valid_metrics.reset()
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         total = int(self.trainer.estimated_stepping_batches)
         warmup = int(self.config.warmup * total)
         optimizer = torch.optim.AdamW(decay_groups(self, self.config.weight_decay), lr=self.config.lr)

@@ -6,7 +6,7 @@ Imports data (the class names) and samples; matplotlib, seaborn and wandb.
 from typing import Any
 
 import numpy as np
-import seaborn
+import seaborn  # type: ignore[import-untyped]
 import wandb
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -52,7 +52,7 @@ def sklearn_matrix(counts: NDArray[np.int64]) -> Any:
 
     names = np.array(CLASS_NAMES, dtype=object)
     table = make_table(counts.T, names, names, None)
-    return wandb.visualize("wandb/confusion_matrix/v1", table)
+    return wandb.visualize("wandb/confusion_matrix/v1", table)  # type: ignore[attr-defined]
 
 
 def heatmap(counts: NDArray[np.int64], title: str) -> wandb.Image:
@@ -73,12 +73,12 @@ def heatmap(counts: NDArray[np.int64], title: str) -> wandb.Image:
 
 def curves(predictions: Predictions) -> dict[str, Any]:
     """ROC and precision-recall of the acceptable class."""
-    acceptable = predictions.probability
-    probabilities = np.stack([1 - acceptable, acceptable], axis=1)
-    about = {"labels": list(CLASS_NAMES), "classes_to_plot": [1]}
+    labels = predictions.labels.tolist()
+    probabilities = np.exp(predictions.log_probabilities).tolist()
+    about: dict[str, Any] = {"labels": list(CLASS_NAMES), "classes_to_plot": [1]}
     return {
-        "roc": wandb.plot.roc_curve(predictions.labels, probabilities, title="ROC", **about),
-        "pr": wandb.plot.pr_curve(predictions.labels, probabilities, title="Precision and recall", **about),
+        "roc": wandb.plot.roc_curve(labels, probabilities, title="ROC", **about),
+        "pr": wandb.plot.pr_curve(labels, probabilities, title="Precision and recall", **about),
     }
 
 

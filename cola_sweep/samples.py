@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from cola_sweep.data import CLASS_NAMES, Split
 
-EXAMPLE_COLUMNS = ["sentence", "label", "predicted", "probability", "loss", "source", "domain"]
-PREDICTION_COLUMNS = ["index", *EXAMPLE_COLUMNS]
+EXAMPLE_COLUMNS: list[str | int] = ["sentence", "label", "predicted", "probability", "loss", "source", "domain"]
+PREDICTION_COLUMNS: list[str | int] = ["index", *EXAMPLE_COLUMNS]
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             if os.environ.get("WANDB_SWEEP_ID"):
                 with tracked_run({}) as run:
-                    config = swept_config(run.config, flags)
+                    config = swept_config(dict(run.config), flags)
                     run.config.setdefaults(config.to_mapping())
                     train(run, config, *load_inputs(config), stop)
             else:
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 with tracked_run(config.to_mapping()) as run:
                     train(run, config, *inputs, stop)
         except (Stopped, TrialFailed, KeyboardInterrupt) as error:
-            print(f"error: {error or 'interrupted'}", file=sys.stderr)
+            print(f"error: {str(error) or 'interrupted'}", file=sys.stderr)
             return exit_code(error)
     return 0
 
