@@ -166,6 +166,7 @@ def _pattern(text: str) -> re.Pattern[str]:
         raise BadQuery(f"$regex {text!r}: {error}") from None
 
 
+@lru_cache(maxsize=256)
 def split_key(key: str) -> tuple[str, str]:
     """The root of a key, in the view's words, and the path in it; one that is no root's is nobody's."""
     head, _, path = key.partition(".")

@@ -13,7 +13,7 @@ from cola_sweep.server import ids, run_lists
 from cola_sweep.server.context import Context
 from cola_sweep.server.graphql import Answer, HttpRefusal, execute
 from cola_sweep.server.resolvers import resolvers
-from cola_sweep.server.store import Store, projects, runs, streams, sweeps, users
+from cola_sweep.server.store import Store, artifacts, files, projects, runs, streams, sweeps, users
 from cola_sweep.server.store.runs import Run
 from tests.server.conftest import Clock
 
@@ -322,6 +322,29 @@ class TestChanges:
         found = ask(RUNS, project="p", entity="ada")["project"]
         assert (found["runCount"], found["runs"]["edges"]) == (0, [])
         assert streams.history_rows(context.store, run.id) == []
+
+    @pytest.mark.parametrize("with_artifacts", [True, False])
+    def test_files_go_with_a_deleted_run_and_artifacts_if_asked(
+        self, upsert: Ask, ask: Ask, context: Context, with_artifacts: bool
+    ) -> None:
+        opaque = upsert()["bucket"]["id"]
+        run = stored(context)
+        path = context.blobs.run_file(run.id, "a/b.txt")
+        path.parent.mkdir(parents=True)
+        path.write_text("text")
+        files.record(context.store, run.id, "a/b.txt", 4, "x")
+        create = "mutation C($input: CreateArtifactInput!) { createArtifact(input: $input) { artifact { id } } }"
+        given = {"entityName": "ada", "projectName": "p", "runName": "r1", "digest": "d"}
+        given |= {"artifactTypeName": "model", "artifactCollectionName": "m"}
+        artifact = ids.decode(ask(create, input=given)["createArtifact"]["artifact"]["id"], "Artifact")
+        delete = """
+            mutation D($id: ID!, $all: Boolean) {
+              deleteRun(input: {id: $id, deleteArtifacts: $all}) { clientMutationId }
+            }"""
+        ask(delete, id=opaque, all=with_artifacts)
+        assert not path.exists()
+        assert files.count(context.store, run.id) == 0
+        assert (artifacts.by_id(context.store, artifact) is None) is with_artifacts
 
     def test_an_alert_is_kept(self, upsert: Ask, ask: Ask, context: Context) -> None:
         upsert()

@@ -7,6 +7,7 @@ from typing import Any
 from cola_sweep.server import history_keys, ids, names, run_lists
 from cola_sweep.server.context import Context
 from cola_sweep.server.graphql import Args, HttpRefusal, Refused, Resolvers
+from cola_sweep.server.resolvers import artifact_changes
 from cola_sweep.server.resolvers.projects import named
 from cola_sweep.server.store import projects, runs, streams
 from cola_sweep.server.store.projects import Project
@@ -65,7 +66,11 @@ def _upsert(context: Context, parent: Any, args: Args) -> Args:
 
 @resolvers.field("Mutation", "deleteRun")
 def _delete(context: Context, parent: Any, args: Args) -> Args:
-    runs.delete(context.store, _named_by_id(context, args["input"]["id"]).id)
+    run = _named_by_id(context, args["input"]["id"])
+    if args["input"].get("deleteArtifacts"):
+        artifact_changes.delete_artifacts_of_run(context, run.id)
+    runs.delete(context.store, run.id)
+    context.blobs.remove_run(run.id)
     return {"clientMutationId": args["input"].get("clientMutationId")}
 
 

@@ -107,8 +107,10 @@ def select(
     """
     where, values = _where(project_id, only or {})
     if after is not None:
-        where += f" AND (runs.created_at {'<' if newest_first else '>'} ? OR (runs.created_at = ? AND runs.id > ?))"
-        values += [after[0], after[0], after[1]]
+        # The first half alone is what the index can begin at.
+        side = "<" if newest_first else ">"
+        where += f" AND runs.created_at {side}= ? AND (runs.created_at {side} ? OR runs.id > ?)"
+        values += [after[0], *after]
     order = f"runs.created_at {'DESC' if newest_first else 'ASC'}, runs.id"
     sql = f"{_SELECT} WHERE {where} ORDER BY {order} LIMIT ?"
     return [Run(**row) for row in store.all(sql, [*values, -1 if limit is None else limit])]
@@ -207,10 +209,10 @@ def request_stop(store: Store, run_id: int, reason: str) -> None:
 
 
 def delete(store: Store, run_id: int) -> None:
-    """Delete a run and what it logged; its name stays taken."""
+    """Delete a run, what it logged and the records of its files; its name stays taken."""
     with store.write() as db:
-        for stream in ("history", "events", "console"):
-            db.execute(f"DELETE FROM {stream} WHERE run_id = ?", (run_id,))
+        for table in ("history", "events", "console", "files", "alerts"):
+            db.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))
         update(store, run_id, deleted_at=store.now())
 
 

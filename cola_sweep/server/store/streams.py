@@ -66,7 +66,7 @@ def write_lines(store: Store, run_id: int, stream: Stream, offset: int, lines: S
 
 
 def write(store: Store, run_id: int, part: Chunk) -> None:
-    """`write_lines` of a chunk that is parsed already."""
+    """`write_lines` of a chunk that is parsed already. A run that is deleted takes no more lines."""
     if not part.lines:
         return
     with store.write() as db:
@@ -151,11 +151,7 @@ def history_texts(
     store: Store, run_id: int, *, samples: int | None = None, min_step: int | None = None, max_step: int | None = None
 ) -> list[str]:
     """Rows as JSON text with min_step <= step < max_step, by step; at most `samples`, evenly chosen."""
-    where, values = "run_id = ?", [run_id]
-    if min_step is not None:
-        where, values = f"{where} AND step >= ?", [*values, min_step]
-    if max_step is not None:
-        where, values = f"{where} AND step < ?", [*values, max_step]
+    where, values = _where(run_id, (), min_step, max_step)
     lines = [row[0] for row in store.all(f"SELECT line FROM history WHERE {where} ORDER BY step, line", values)]
     return _texts(store, "history", run_id, sample(lines, samples))
 
@@ -175,15 +171,7 @@ def history_rows(
         samples: at most so many, evenly chosen, first and last among them.
         min_step, max_step: min_step <= step < max_step.
     """
-    where = "run_id = ?"
-    values: list[Any] = [run_id]
-    for key in keys:
-        if _PLAIN.fullmatch(key):  # spares parsing rows that cannot have it: nested, only its last part stands there
-            where, values = f"{where} AND instr(data, ?)", [*values, key.rsplit(".")[-1] + '"']
-    if min_step is not None:
-        where, values = f"{where} AND step >= ?", [*values, min_step]
-    if max_step is not None:
-        where, values = f"{where} AND step < ?", [*values, max_step]
+    where, values = _where(run_id, keys, min_step, max_step)
     rows = _parsed(store.all(f"SELECT data FROM history WHERE {where} ORDER BY step, line", values))
     if keys:
         picked = ({key: lookup(row, key) for key in keys} for row in rows)
@@ -193,8 +181,7 @@ def history_rows(
 
 def history_values(store: Store, run_id: int, key: str) -> list[tuple[int, float]]:
     """(step, value) of each row in which `key` is a number, by step; NaN and infinities included."""
-    where = "run_id = ? AND instr(data, ?)" if _PLAIN.fullmatch(key) else "run_id = ?"
-    values = (run_id, key.rsplit(".")[-1] + '"') if _PLAIN.fullmatch(key) else (run_id,)
+    where, values = _where(run_id, [key])
     found = []
     for step, data in store.all(f"SELECT step, data FROM history WHERE {where} ORDER BY step, line", values):
         value = lookup(json.loads(data), key)
@@ -246,6 +233,22 @@ def step_of(row: dict[str, Any], line: int) -> int:
 
 
 _LINES = "SELECT data FROM {} WHERE run_id = ? ORDER BY line"
+
+
+def _where(
+    run_id: int, keys: Sequence[str], min_step: int | None = None, max_step: int | None = None
+) -> tuple[str, list[Any]]:
+    """The condition on rows of history that may have `keys`; it spares parsing most of the others."""
+    where = "run_id = ?"
+    values: list[Any] = [run_id]
+    for key in filter(_PLAIN.fullmatch, keys):
+        # Of a key into nested objects only the last part is sure to end a key of the text.
+        where, values = f"{where} AND instr(data, ?)", [*values, key.rsplit(".", 1)[-1] + '"']
+    if min_step is not None:
+        where, values = f"{where} AND step >= ?", [*values, min_step]
+    if max_step is not None:
+        where, values = f"{where} AND step < ?", [*values, max_step]
+    return where, values
 
 
 def _parsed(rows: Iterable[sqlite3.Row]) -> list[dict[str, Any]]:

@@ -116,7 +116,7 @@ CREATE TABLE runs (
     UNIQUE (project_id, name)
 );
 CREATE INDEX runs_by_sweep ON runs (sweep_id);
-CREATE INDEX runs_by_age ON runs (project_id, created_at, id);
+CREATE INDEX runs_by_age ON runs (project_id, created_at, id) WHERE deleted_at IS NULL;
 
 -- What run.alert() said.
 CREATE TABLE alerts (
