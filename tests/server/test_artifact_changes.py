@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cola_sweep.server.context import Context
-from cola_sweep.server.resolvers.artifact_changes import delete_of_run
+from cola_sweep.server.resolvers.artifact_changes import delete_artifacts_of_run
 from cola_sweep.server.store import runs
 from tests.server.uploads import CREATE, DELETE, LINK, USE, Client, make_client, manifest_of
 
@@ -200,6 +200,6 @@ def test_what_a_run_made_goes_with_it_but_not_what_it_used(api: Client) -> None:
     made = api.log("mine", TWO)
     run = runs.find(api.context.store, api.entity, "p", "r2")
     assert run is not None
-    delete_of_run(api.context, run.id)
+    delete_artifacts_of_run(api.context, run.id)
     assert api.ask("query($id: ID!) {artifact(id: $id) {id}}", id=made) == {"artifact": None}
     assert api.versions("things") == ["v0"]

@@ -84,7 +84,7 @@ def unlink_artifact(context: Context, parent: Any, args: Args) -> Args:
     return {"success": True}
 
 
-def delete_of_run(context: Context, run_id: int) -> None:
+def delete_artifacts_of_run(context: Context, run_id: int) -> None:
     """Delete what a run made, aliases and links included; what it only logged again or used stays."""
     with context.store.write():
         made = artifacts.made_by(context.store, run_id)
