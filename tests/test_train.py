@@ -231,6 +231,21 @@ def test_divergence_seen_in_validation_leaves_the_epochs_before_it(
     assert len(run.table("predictions")[1]) == VALID_ROWS
 
 
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_the_process_ends_with_the_code_of_its_run(flags: list[str], tmp_path: Path, signum: signal.Signals) -> None:
+    command = [sys.executable, "-u", "-m", "cola_sweep.train", *flags, "--epochs=100000"]
+    root = str(Path(__file__).parents[1])
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": root}, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        next(line for line in process.stdout if line.startswith(b"epoch 2/"))
+        process.send_signal(signum)
+        process.stdout.read()
+        assert process.wait() == 128 + signum
+    assert read_offline_run(tmp_path).exit_code == 128 + signum
+
+
 def test_a_bug_ends_run_and_process_with_1(
     flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_step: Any
 ) -> None:
