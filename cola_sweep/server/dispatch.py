@@ -50,7 +50,7 @@ def on_stream(store: Store, run: Run, body: Mapping[str, Any]) -> None:
     if sweep is None or spec is None or spec.metric is None:
         return
     if trials.reaches(spec.metric, trials.metric_value(run.summary_json, spec.metric)):
-        sweeps.set_state(store, sweep.id, "FINISHED", only_from=states.OPEN_SWEEP)
+        _finish(store, sweep)
     if "wandb-history.jsonl" in files and run.state in states.OPEN_RUN and not run.stop_requested:
         _stop_early(store, run, spec)
 
@@ -77,7 +77,7 @@ def expire(store: Store) -> None:
 
 
 def set_sweep_state(store: Store, sweep: Sweep, wanted: str) -> None:
-    """Pause, resume, stop or cancel a sweep; a cancel asks each of its open runs to stop.
+    """Pause, resume, stop or cancel a sweep; an end drops what is queued, a cancel asks open runs to stop too.
 
     Raises:
         states.IllegalMove: the sweep's state does not allow it.
@@ -85,6 +85,8 @@ def set_sweep_state(store: Store, sweep: Sweep, wanted: str) -> None:
     state = states.moved(sweep.state, wanted)
     with store.write():
         sweeps.update(store, sweep.id, state=state)
+        if state not in states.OPEN_SWEEP:
+            _drop_queue(store, sweep)
         if state == "CANCELED":
             for run in runs.of_sweep(store, sweep.id):
                 if run.state in states.OPEN_RUN:
@@ -133,26 +135,43 @@ def _exit(store: Store, agent: Agent) -> list[Command]:
 def _next(store: Store, agent: Agent, sweep: Sweep) -> list[Command]:
     """The next trial as a command; `exit` and a finished sweep if there is none; nothing if there may be one later."""
     spec = trials.spec_of(sweep.config)
-    queued = agents.queued_run(store, sweep.id)
-    if queued is not None:
-        return _issue(store, agent, sweep, spec, runs.by_id(store, queued))
-    if spec is None or spec.controller == "local" or spec.engine:
-        return []
     known = runs.of_sweep(store, sweep.id)
-    told = [trials.trial(run, spec.metric) for run in known]
-    counted = sum(trial.state != "unstarted" for trial in told)
-    if spec.run_cap is None or counted < spec.run_cap:
-        told += [trials.trial(run, spec.metric) for run in sweeps.prior_runs(store, sweep.id)]
+    queued = runs.by_id(store, agents.queued_run(store, sweep.id) or 0)
+    if queued is not None and (queued.state == "preempted" or not _capped(spec, known)):
+        return _issue(store, agent, sweep, spec, queued)
+    if not _capped(spec, known):
+        if spec is None or spec.controller == "local" or spec.engine:
+            return []
+        told = [trials.trial(run, spec.metric) for run in [*known, *sweeps.prior_runs(store, sweep.id)]]
         issued = runs.next_number(store, sweep.project_id, sweep.id) - 1
-        suggestion = suggest(spec, told, sweep.seed, issued)
-        if suggestion:
+        if suggestion := suggest(spec, told, sweep.seed, issued):
             run = enqueue(store, sweep, trials.wrapped(suggestion.params))
             return _issue(store, agent, sweep, spec, run)
-    if any(run.state == "pending" for run in known):
+    if any(run.state == "pending" and run.agent_id is not None for run in known):
         # One of these may never start, and give its place back.
         return []
-    sweeps.set_state(store, sweep.id, "FINISHED", only_from=states.OPEN_SWEEP)
+    _finish(store, sweep)
     return _exit(store, agent)
+
+
+def _capped(spec: SweepSpec | None, known: list[Run]) -> bool:
+    """Whether as many runs as the sweep may have were given out; those that never started do not count."""
+    if spec is None or spec.run_cap is None:
+        return False
+    given = [run for run in known if run.agent_id is not None or run.state != "pending"]
+    return sum(trials.trial(run, None).state != "unstarted" for run in given) >= spec.run_cap
+
+
+def _finish(store: Store, sweep: Sweep) -> None:
+    sweeps.set_state(store, sweep.id, "FINISHED", only_from=states.OPEN_SWEEP)
+    _drop_queue(store, sweep)
+
+
+def _drop_queue(store: Store, sweep: Sweep) -> None:
+    """End the runs that still wait for an agent: a sweep that is over has none to give."""
+    for run in runs.of_sweep(store, sweep.id):
+        if run.state == "pending" and run.agent_id is None:
+            runs.update(store, run.id, state="killed", finished_at=store.now())
 
 
 def _issue(store: Store, agent: Agent, sweep: Sweep, spec: SweepSpec | None, run: Run | None) -> list[Command]:

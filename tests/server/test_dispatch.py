@@ -310,6 +310,25 @@ def test_an_enqueued_run_waits_for_an_agent_as_long_as_it_takes(store: Store, cl
     assert ask(store, join(store, sweep))[0]["run_id"] == queued.name
 
 
+def test_a_cap_holds_for_queued_runs_and_the_rest_is_dropped(store: Store) -> None:
+    sweep = make_sweep(store, "{scheduler: {engine: optuna}, metric: {name: m}, run_cap: 1}")
+    agent = join(store, sweep)
+    queued = [dispatch.enqueue(store, sweep, {"a": {"value": i}}).name for i in range(2)]
+    ask(store, agent)
+    begin(store, queued[0])
+    end(store, queued[0])
+    assert ask(store, agent) == [{"type": "exit"}]
+    assert (state_of(store, sweep), find(store, queued[1]).state) == ("FINISHED", "killed")
+
+
+@pytest.mark.parametrize("wanted", ["FINISHED", "CANCELED", "PAUSED"])
+def test_a_sweep_that_is_over_drops_its_queue(store: Store, wanted: str) -> None:
+    sweep = make_sweep(store)
+    queued = dispatch.enqueue(store, sweep, {"a": {"value": 1.0}})
+    dispatch.set_sweep_state(store, sweep, wanted)
+    assert find(store, queued.name).state == ("pending" if wanted == "PAUSED" else "killed")
+
+
 def test_prior_runs_teach_the_search(store: Store) -> None:
     sweep = make_sweep(store)
     prior = runs.create(store, sweep.project_id, "before", state="finished", display_name="x", heartbeat_at=store.now())

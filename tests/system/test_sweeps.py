@@ -1,0 +1,138 @@
+"""Sweeps with the client's own commands: agents side by side, and every command on a sweep's state."""
+
+import json
+import re
+import subprocess
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.conftest import LiveServer
+
+TRAIN = """
+import time, wandb
+with wandb.init() as run:
+    run.define_metric("score", summary="max")
+    for step in range(run.config["steps"]):
+        run.log({"score": run.config["lr"] * (step + 1)})
+        time.sleep(run.config["pause"])
+"""
+
+SHOW = """
+import json, wandb
+sweep = wandb.Api().sweep("{path}")
+best = sweep.best_run()
+print(json.dumps({{
+    "state": sweep.state,
+    "runs": {{run.id: [run.state, run.config["lr"], run.summary.get("score")] for run in sweep.runs}},
+    "best": best.config["lr"] if best else None,
+    "agents": [agent.state for agent in sweep.agents()],
+}}))
+"""
+
+Sweep = Callable[[str], str]
+
+
+@pytest.fixture
+def make_sweep(live_server: LiveServer, tmp_path: Path) -> Sweep:
+    """Write a sweep file and a script beside it, and call `wandb sweep`; returns entity/project/id."""
+
+    def make(config: str) -> str:
+        (tmp_path / "train.py").write_text(TRAIN)
+        (tmp_path / "sweep.yaml").write_text("program: train.py\nmetric: {name: score, goal: maximize}\n" + config)
+        done = live_server.run(
+            "wandb", "sweep", "--project", "sweeps", "sweep.yaml", cwd=tmp_path, WANDB_SILENT="false"
+        )
+        found = re.search(r"wandb agent (\S+)", done.stderr)
+        assert found, done.stderr
+        return found[1]
+
+    return make
+
+
+@pytest.fixture
+def start_agent(live_server: LiveServer, tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
+    """Start `wandb agent` in the background; what is left at the end is killed."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(path: str) -> subprocess.Popen[bytes]:
+        log = (tmp_path / f"agent{len(started)}.log").open("wb")
+        started.append(
+            subprocess.Popen(["wandb", "agent", path], cwd=tmp_path, env=live_server.env, stdout=log, stderr=log)
+        )
+        return started[-1]
+
+    yield start
+    for agent in started:
+        agent.kill()
+        agent.wait()
+
+
+def show(server: LiveServer, path: str, cwd: Path) -> dict[str, Any]:
+    out = server.python(textwrap.dedent(SHOW.format(path=path)), cwd=cwd)
+    found: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
+    return found
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 40) -> None:
+    """The client and its agent live in other processes: nothing but asking tells when they are so far."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.5)
+
+
+def test_two_agents_share_a_grid(
+    live_server: LiveServer, make_sweep: Sweep, start_agent: Callable[[str], Any], tmp_path: Path
+) -> None:
+    # 5.0 comes back from the client as 5: a search that compared would try it again for ever.
+    values = "{lr: {values: [1.0, 5.0, 1.0e-5]}, steps: {value: 2}, pause: {value: 0}}"
+    path = make_sweep(f"method: grid\nparameters: {values}\n")
+    agents = [start_agent(path), start_agent(path)]
+    assert [agent.wait(60) for agent in agents] == [0, 0]
+    found = show(live_server, path, tmp_path)
+    assert (found["state"], found["best"], found["agents"]) == ("FINISHED", 5, ["FINISHED", "FINISHED"])
+    expected = [["finished", 1, {"max": 2}], ["finished", 1e-05, {"max": 2e-05}], ["finished", 5, {"max": 10}]]
+    assert sorted(found["runs"].values(), key=str) == sorted(expected, key=str)
+
+
+def test_pause_resume_cancel(
+    live_server: LiveServer, make_sweep: Sweep, start_agent: Callable[[str], Any], tmp_path: Path
+) -> None:
+    path = make_sweep(
+        "method: random\nparameters: {lr: {min: 0.5, max: 1.0}, steps: {value: 900}, pause: {value: 0.1}}\n"
+    )
+    agent = start_agent(path)
+    # The agent knows its run from the next turn on.
+    wait_for(lambda: "Running runs: ['" in (tmp_path / "agent0.log").read_text())
+    for flag, state in (("--pause", "PAUSED"), ("--resume", "RUNNING"), ("--cancel", "CANCELED")):
+        live_server.run("wandb", "sweep", flag, path, cwd=tmp_path)
+        assert show(live_server, path, tmp_path)["state"] == state
+    assert agent.wait(40) == 0
+    found = show(live_server, path, tmp_path)
+    ((state, _, score),) = found["runs"].values()
+    assert state in ("failed", "killed"), "stopped, and it said so itself or was found gone"
+    assert score["max"] > 0, "what was logged is there"
+
+
+def test_hyperband_stops_the_worse_and_stop_ends_the_sweep(
+    live_server: LiveServer, make_sweep: Sweep, start_agent: Callable[[str], Any], tmp_path: Path
+) -> None:
+    path = make_sweep(
+        "method: grid\nearly_terminate: {type: hyperband, min_iter: 2, strict: true}\n"
+        "parameters: {lr: {values: [2.0, 1.0, 3.0]}, steps: {value: 40}, pause: {value: 0.1}}\n"
+    )
+    agent = start_agent(path)
+    wait_for(lambda: "command: stop" in (tmp_path / "agent0.log").read_text())
+    live_server.run("wandb", "sweep", "--stop", path, cwd=tmp_path)
+    assert agent.wait(40) == 0
+    found = show(live_server, path, tmp_path)
+    by_lr = {lr: (state, score) for state, lr, score in found["runs"].values()}
+    assert (found["state"], found["best"], set(by_lr)) == ("FINISHED", 2, {1, 2})
+    assert by_lr[2] == ("finished", {"max": 80})
+    assert by_lr[1][0] in ("failed", "killed")
+    assert by_lr[1][1]["max"] < 40
