@@ -115,7 +115,7 @@ def tracked_run(config: dict[str, Any]) -> "Iterator[wandb.Run]":
     try:
         run = wandb.init(project=project, config=config)
     except wandb.errors.Error as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         fix = "run `make serve` or `wandb login`, or set WANDB_MODE=offline"
         raise UserError("wandb.init", rule=f"no run could be opened ({reason})", fix=fix) from error
     try:
