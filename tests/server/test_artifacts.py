@@ -1,13 +1,16 @@
 """Artifacts: what an upload makes, what it leaves when it fails, and how versions and files are found."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from cola_sweep.server import ids
 from cola_sweep.server.context import Context
-from tests.server.uploads import CREATE, FILES, Client, make_client, manifest_of, md5
+from cola_sweep.server.resolvers.artifact_uploads import ABANDONED_SECONDS
+from tests.server.conftest import Clock
+from tests.server.uploads import COMMIT, CREATE, FILES, Client, make_client, manifest_of, md5
 
 ONE, TWO = {"a.txt": b"one"}, {"a.txt": b"one", "dir/b.txt": b"two"}
 
@@ -50,6 +53,19 @@ def test_an_upload_that_never_commits_leaves_nothing_visible(api: Client) -> Non
     assert project["artifactTypes"]["edges"] == project["artifactCollections"]["edges"] == []
     assert project["artifactType"] is project["artifactCollection"] is None
     assert project["run"]["outputArtifacts"]["totalCount"] == 0
+
+
+def test_an_upload_abandoned_long_ago_gives_its_bytes_back(api: Client, clock: Clock) -> None:
+    started = api.create("things", manifest_of(TWO))
+    api.send_files(started["id"], TWO)
+    api.send_manifest(started["id"], manifest_of(TWO))
+    clock.advance(ABANDONED_SECONDS - 60)
+    api.log("things", ONE)
+    assert api.kept_bytes() == {b"one", b"two"}
+    clock.advance(61)
+    api.log("things", {"c": b"three"})
+    assert api.kept_bytes() == {b"one", b"three"}
+    assert "no such artifact" in api.refused(COMMIT, id=started["id"])
 
 
 def test_the_same_content_makes_no_version_but_moves_the_aliases(api: Client) -> None:
@@ -130,9 +146,6 @@ def test_a_name_keeps_its_type(api: Client) -> None:
     assert message == "artifact 'things' already exists with type 'dataset'; cannot make it a 'model'"
 
 
-COMMIT = "mutation($id: ID!) {commitArtifact(input: {artifactID: $id}) {artifact {id}}}"
-
-
 def test_a_commit_without_manifest_or_files_is_refused(api: Client) -> None:
     started = api.create("things", manifest_of(TWO))
     assert "manifest was never uploaded" in api.refused(COMMIT, id=started["id"])
@@ -194,6 +207,14 @@ def test_a_distributed_artifact_is_the_union_of_its_parts(api: Client) -> None:
     member = api.get("dist:v0")
     assert member is not None
     assert member["artifact"]["digest"] == whole.digest()
+
+
+def test_uploads_at_once_get_a_version_each_and_one_latest(api: Client) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        numbers = list(pool.map(lambda i: api.log("things", {"f": bytes([i])}), range(16)))
+    assert api.versions("things") == [f"v{i}" for i in reversed(range(16))]
+    assert len(set(numbers)) == 16
+    assert [api.aliases(f"things:v{i}") for i in range(16)] == [set()] * 15 + [{"latest"}]
 
 
 # Names, order, pages

@@ -15,11 +15,13 @@ from cola_sweep.server.graphql import Args, Refused, Resolvers
 from cola_sweep.server.manifests import BadManifest, Manifest
 from cola_sweep.server.resolvers.collections import tag_names
 from cola_sweep.server.store import artifact_files, artifacts, collections, projects, runs
-from cola_sweep.server.store.artifact_files import ArtifactManifest
+from cola_sweep.server.store.artifact_files import ArtifactManifest, Held
 from cola_sweep.server.store.artifacts import Artifact, Draft
+from cola_sweep.server.store.database import iso
 from cola_sweep.server.store.projects import Project
 
 resolvers = Resolvers()
+ABANDONED_SECONDS = 30 * 86400  # after which an upload is not awaited any more; clients try again for at most a week
 
 
 @resolvers.field("Mutation", "createArtifact")
@@ -37,6 +39,7 @@ def create_artifact(context: Context, parent: Any, args: Args) -> Args:
         )
         if client_id := given.get("sequenceClientID"):
             artifacts.name_by_client(context.store, client_id, sequence_id=sequence.id)
+        given_up = _forget_abandoned(context, sequence.id)
         found = artifacts.begin(
             context.store,
             sequence.id,
@@ -44,6 +47,7 @@ def create_artifact(context: Context, parent: Any, args: Args) -> Args:
             _run_id(context, project, given.get("runName")),
             deduplicate=bool(given.get("enableDigestDeduplication")),
         )
+    artifact_bytes.release(context, given_up)
     return {"artifact": found}
 
 
@@ -141,6 +145,15 @@ def _known(context: Context, text: object) -> Artifact:
     if artifact is None:
         raise Refused("there is no such artifact")
     return artifact
+
+
+def _forget_abandoned(context: Context, sequence_id: int) -> Held:
+    """Delete uploads to the sequence that nobody will go on with; what they held is to be released."""
+    dead = artifacts.abandoned(context.store, sequence_id, iso(context.store.clock() - ABANDONED_SECONDS))
+    held = artifact_files.held(context.store, dead)
+    for number in dead:
+        artifacts.delete(context.store, number)
+    return held
 
 
 def _project_name(context: Context, given: Args) -> tuple[str, str]:

@@ -83,6 +83,12 @@ def of_sequence(store: Store, sequence_id: int) -> list[int]:
     return [row[0] for row in store.all("SELECT id FROM artifacts WHERE sequence_id = ?", (sequence_id,))]
 
 
+def abandoned(store: Store, sequence_id: int, before: str) -> list[int]:
+    """The ids of a sequence's uploads that were begun before that time and never committed."""
+    sql = "SELECT id FROM artifacts WHERE sequence_id = ? AND state = 'PENDING' AND created_at < ?"
+    return [row[0] for row in store.all(sql, (sequence_id, before))]
+
+
 def client_id(store: Store, text: str) -> tuple[Literal["Artifact", "ArtifactCollection"], int] | None:
     """What the id that a client chose names: the kind and the row."""
     row = store.one("SELECT artifact_id, sequence_id FROM artifact_client_ids WHERE client_id = ?", (text,))
