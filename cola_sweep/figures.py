@@ -80,7 +80,7 @@ def _draw(findings: Findings) -> Iterator[Figure]:
     if any(len(curve) > 1 for curve in curves.values()):
         yield _figure(
             "learning-curves",
-            f"{metric} after each epoch: the best {min(5, len(curves))} runs in colour, the other ranked runs in grey.",
+            f"{metric} after each epoch{': the best 5 runs in colour, the others in grey' if len(curves) > 5 else ''}.",
             partial(_curves, findings=findings, curves=curves),
         )
     if findings.predicted:
@@ -119,7 +119,7 @@ def _against(axes: Axes, runs: pd.DataFrame, parameter: Parameter, metric: str) 
         names, places = _categories(runs[parameter.column])
         # Runs of one category are spread a little, in a fixed order, so that equal ones do not hide each other.
         order = runs.groupby(places, sort=False).cumcount().to_numpy()
-        x = places + 0.24 * (((order * 0.618) % 1) - 0.5)
+        x = places + 0.24 * ((0.5 + order * 0.618) % 1 - 0.5)
         means = runs["best"].groupby(places).mean()
         axes.scatter(means.index, means, marker="_", s=900, color=ORANGE, linewidths=2, zorder=1)
         axes.set_xticks(

@@ -48,13 +48,15 @@ def histories_frame(epochs: Mapping[str, list[dict[str, Any]]]) -> pd.DataFrame:
 
 def runs_frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     frame = pd.DataFrame(rows)
-    return frame.reindex(columns=[*RUN_COLUMNS, *(column for column in frame if column not in RUN_COLUMNS)])
+    return frame.reindex(columns=[*RUN_COLUMNS, *sorted(set(frame) - set(RUN_COLUMNS))])
 
 
 def run_row(run: Any, epochs: list[dict[str, Any]], metric: str, goal: stats.Goal) -> dict[str, Any]:
     config = {key: value for key, value in run.config.items() if not key.startswith("_")}
     provenance = config.pop("provenance", None)
-    summary = {key: value for key, value in run.summary_metrics.items() if not key.startswith("_")}
+    summary = {
+        key: value for key, value in run.summary_metrics.items() if not key.startswith("_") and not _media(value)
+    }
     values = [row[metric] for row in epochs if metric in row] or _summary_values(summary.get(metric), goal)
     finite = [value for value in values if math.isfinite(value)]
     return {
@@ -70,6 +72,11 @@ def run_row(run: Any, epochs: list[dict[str, Any]], metric: str, goal: stats.Goa
         **_flat("provenance", provenance if isinstance(provenance, Mapping) else {}),
         **{key: value for key, value in _flat("summary", summary).items() if isinstance(value, bool | int | float)},
     }
+
+
+def _media(value: Any) -> bool:
+    """Images, tables and plots are summarised as what and where they are, not as measurements."""
+    return isinstance(value, Mapping) and "_type" in value
 
 
 def _summary_values(value: Any, goal: stats.Goal) -> list[float]:

@@ -62,7 +62,12 @@ def test_columns_say_where_they_come_from() -> None:
         "_wandb": {},
         "provenance": {"device": "cpu"},
     }
-    summary = {"cost/seconds": 3, "m": {"max": 1.0}, "examples": {"_type": "table-file", "path": "x"}, "_step": 4}
+    summary = {
+        "cost/seconds": 3,
+        "m": {"max": 1.0},
+        "examples": {"_type": "table-file", "path": "x", "nrows": 3},
+        "_step": 4,
+    }
     row = frames.run_row(run(config, summary), [], "m", "maximize")
     assert {key: value for key, value in row.items() if "." in key} == {
         "config.lr": 1e-5,
