@@ -155,7 +155,8 @@ def test_the_run_that_begins_is_the_one_issued(ask: Ask) -> None:
     name = make(ask)["sweep"]["name"]
     (command,) = beat(ask, join(ask, name))
     query = """mutation($n: String!, $s: String!) {
-        upsertBucket(input: {name: $n, modelName: "p", sweep: $s, host: "h"}) { inserted bucket { sweepName state sweep { name } } } }"""
+      upsertBucket(input: {name: $n, modelName: "p", sweep: $s, host: "h"}) {
+        inserted bucket { sweepName state sweep { name } } } }"""
     answer = ask(query, n=command["run_id"], s=name)["upsertBucket"]
     assert answer["inserted"] is False
     assert answer["bucket"] == {"sweepName": name, "state": "running", "sweep": {"name": name}}

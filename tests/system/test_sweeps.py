@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,15 +22,15 @@ with wandb.init() as run:
 """
 
 SHOW = """
-import json, wandb
-sweep = wandb.Api().sweep("{path}")
+import json, sys, wandb
+sweep = wandb.Api().sweep(sys.argv[1])
 best = sweep.best_run()
-print(json.dumps({{
+print(json.dumps({
     "state": sweep.state,
-    "runs": {{run.id: [run.state, run.config["lr"], run.summary.get("score")] for run in sweep.runs}},
+    "runs": {run.id: [run.state, run.config["lr"], run.summary.get("score")] for run in sweep.runs},
     "best": best.config["lr"] if best else None,
     "agents": [agent.state for agent in sweep.agents()],
-}}))
+}))
 """
 
 Sweep = Callable[[str], str]
@@ -45,7 +44,7 @@ def make_sweep(live_server: LiveServer, tmp_path: Path) -> Sweep:
         (tmp_path / "train.py").write_text(TRAIN)
         (tmp_path / "sweep.yaml").write_text("program: train.py\nmetric: {name: score, goal: maximize}\n" + config)
         done = live_server.run(
-            "wandb", "sweep", "--project", "sweeps", "sweep.yaml", cwd=tmp_path, WANDB_SILENT="false"
+            "wandb", "sweep", "--project", "system", "sweep.yaml", cwd=tmp_path, WANDB_SILENT="false"
         )
         found = re.search(r"wandb agent (\S+)", done.stderr)
         assert found, done.stderr
@@ -60,10 +59,9 @@ def start_agent(live_server: LiveServer, tmp_path: Path) -> Iterator[Callable[[s
     started: list[subprocess.Popen[bytes]] = []
 
     def start(path: str) -> subprocess.Popen[bytes]:
-        log = (tmp_path / f"agent{len(started)}.log").open("wb")
-        started.append(
-            subprocess.Popen(["wandb", "agent", path], cwd=tmp_path, env=live_server.env, stdout=log, stderr=log)
-        )
+        with (tmp_path / f"agent{len(started)}.log").open("wb") as log:
+            words = ["wandb", "agent", path]
+            started.append(subprocess.Popen(words, cwd=tmp_path, env=live_server.env, stdout=log, stderr=log))
         return started[-1]
 
     yield start
@@ -73,7 +71,9 @@ def start_agent(live_server: LiveServer, tmp_path: Path) -> Iterator[Callable[[s
 
 
 def show(server: LiveServer, path: str, cwd: Path) -> dict[str, Any]:
-    out = server.python(textwrap.dedent(SHOW.format(path=path)), cwd=cwd)
+    script = cwd / "show.py"
+    script.write_text(SHOW)
+    out = server.python(script, path, cwd=cwd)
     found: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
     return found
 
