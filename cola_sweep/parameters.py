@@ -6,11 +6,13 @@
 Imports nothing of ours but the error. The distributions are those of W&B's sweep schema.
 """
 
+import json
 import math
 import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from cola_sweep.errors import UserError
@@ -80,6 +82,35 @@ class Parameter:
     def name(self) -> str:
         return ".".join(self.path)
 
+    # The next three are asked for once per trial and cell of a grid, so they are worked out once.
+
+    @cached_property
+    def options(self) -> tuple[Any, ...]:
+        """The distinct values of a constant or categorical parameter that can be drawn."""
+        weights = self.probabilities or (1.0,) * len(self.values)
+        return tuple({canonical(v): v for v, w in zip(self.values, weights, strict=True) if w > 0}.values())
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Index in `options` by canonical text."""
+        return {canonical(value): i for i, value in enumerate(self.options)}
+
+    @cached_property
+    def steps(self) -> range | None:
+        """The whole numbers k of `int_uniform`, or those whose k q lies within the bounds; None elsewhere."""
+        if self.distribution == "int_uniform":
+            return range(int(self.min), int(self.max) + 1)
+        if not (self.distribution.startswith("q_") and self.distribution in BOUNDED):
+            return None
+        low, high = bounds(self)
+        # A bound that is a multiple but for rounding counts as one.
+        return range(math.ceil(low / self.q - 1e-9), math.floor(high / self.q + 1e-9) + 1)
+
+
+def canonical(value: Any) -> str:
+    """One text per JSON value: 5 and 5.0 differ, the order of keys does not count."""
+    return json.dumps(value, sort_keys=True)
+
 
 def read_parameter(entry: Any, path: tuple[str, ...], warnings: list[Finding]) -> Parameter:
     """Read the constraints of the parameter at `path`; what is doubtful but legal is added to `warnings`.
@@ -106,7 +137,7 @@ def read_parameter(entry: Any, path: tuple[str, ...], warnings: list[Finding]) -
         if key in given and not given[key] > least:
             raise UserError(f"{where}.{key}", got=given[key], rule="must be above 0", fix=f"write {key}: 1")
     parameter = Parameter(path, kind, **given)
-    if kind.startswith("q_") and kind in BOUNDED and not grid_steps(parameter):
+    if parameter.steps is not None and not parameter.steps:
         raise UserError(f"{where}.q", got=parameter.q, rule="must have a multiple between min and max", fix="lower q")
     return parameter
 
@@ -119,13 +150,6 @@ def bounds(parameter: Parameter) -> tuple[float, float]:
     if parameter.distribution == "inv_log_uniform":  # log(1/X) lies between min and max
         return math.exp(-high), math.exp(-low)
     return low, high
-
-
-def grid_steps(parameter: Parameter) -> range:
-    """The multiples k of a bounded `q_*` distribution whose values k q lie within its bounds."""
-    low, high = bounds(parameter)
-    # A bound that is a multiple but for rounding counts as one.
-    return range(math.ceil(low / parameter.q - 1e-9), math.floor(high / parameter.q + 1e-9) + 1)
 
 
 def _distribution(entry: Mapping[str, Any], where: str) -> str:

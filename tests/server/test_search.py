@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cola_sweep.parameters import canonical
 from cola_sweep.server.search import Trial, cells, domains, suggest
-from cola_sweep.server.search.trials import ATTEMPTS, canonical
+from cola_sweep.server.search.trials import ATTEMPTS
 from cola_sweep.space import SweepSpec, read_mapping
 
 BAYES = {"method": "bayes", "metric": {"name": "m", "goal": "maximize"}}

@@ -24,10 +24,10 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from cola_sweep.parameters import BOUNDED, Parameter, bounds, grid_steps
+from cola_sweep.parameters import BOUNDED, Parameter, bounds, canonical
 from cola_sweep.server.search import cells, domains
 from cola_sweep.server.search.random_draws import free_point
-from cola_sweep.server.search.trials import Point, Suggestion, Trial, canonical, nested, point_of, taken
+from cola_sweep.server.search.trials import Point, Suggestion, Trial, nested, point_of, taken
 from cola_sweep.space import SweepSpec
 
 # Random trials before the estimate: at most so many, and a third of a capped sweep, but three at least.
@@ -112,8 +112,8 @@ def _axis(parameter: Parameter) -> BaseDistribution | None:
     if kind == "int_uniform":
         return IntDistribution(int(parameter.min), int(parameter.max))
     if kind == "q_uniform":
-        steps = grid_steps(parameter)
-        return IntDistribution(steps[0], steps[-1])
+        assert parameter.steps
+        return IntDistribution(parameter.steps[0], parameter.steps[-1])
     if kind not in BOUNDED:
         return FloatDistribution(0.0, 1.0)
     low, high = bounds(parameter)
@@ -123,7 +123,7 @@ def _axis(parameter: Parameter) -> BaseDistribution | None:
 def _to_axis(parameter: Parameter, value: Any) -> Any:
     kind = parameter.distribution
     if parameter.values:
-        return [canonical(choice) for choice in domains.options(parameter)].index(canonical(value))
+        return parameter.places[canonical(value)]
     if kind == "int_uniform":
         return value
     if kind == "q_uniform":
@@ -137,7 +137,7 @@ def _to_axis(parameter: Parameter, value: Any) -> Any:
 def _from_axis(parameter: Parameter, place: Any) -> Any:
     kind = parameter.distribution
     if parameter.values:
-        return domains.options(parameter)[place]
+        return parameter.options[place]
     if kind in ("int_uniform", "q_uniform"):
         return domains.step_value(parameter, place)
     if kind not in BOUNDED:

@@ -4,40 +4,31 @@ Values are JSON values of the right type: whole numbers stay ints, floats floats
 are 0.3 and not 0.30000000000000004.
 """
 
-import json
 import math
 import random
 from decimal import Decimal
-from functools import lru_cache
 from statistics import NormalDist
 from typing import Any
 
-from cola_sweep.parameters import BETA, BOUNDED, NORMAL, Parameter, bounds, grid_steps
+from cola_sweep.parameters import BETA, BOUNDED, Parameter, bounds, canonical
 
 # Quantiles stay so far from 0 and 1, where a normal has no value: within 6 standard deviations.
 _EDGE = 1e-9
 
 
-def options(parameter: Parameter) -> tuple[Any, ...]:
-    """The distinct choices of a constant or categorical parameter that can be drawn."""
-    weights = parameter.probabilities or (1.0,) * len(parameter.values)
-    distinct = {json.dumps(v, sort_keys=True): v for v, w in zip(parameter.values, weights, strict=True) if w > 0}
-    return tuple(distinct.values())
-
-
 def size(parameter: Parameter) -> int | None:
     """How many values the parameter has, or None if there is no end of them."""
     if parameter.values:
-        return len(options(parameter))
-    steps = _steps(parameter)
+        return len(parameter.options)
+    steps = parameter.steps
     return None if steps is None else len(steps)
 
 
 def option(parameter: Parameter, index: int) -> Any:
     """The value at `index`, from 0, of a parameter that has a size."""
     if parameter.values:
-        return options(parameter)[index]
-    steps = _steps(parameter)
+        return parameter.options[index]
+    steps = parameter.steps
     assert steps is not None
     return step_value(parameter, steps[index])
 
@@ -57,9 +48,9 @@ def draw(parameter: Parameter, dice: random.Random) -> Any:
     if parameter.probabilities:
         return dice.choices(parameter.values, parameter.probabilities)[0]
     if parameter.values:
-        return dice.choice(options(parameter))
+        return dice.choice(parameter.options)
     if kind in ("int_uniform", "q_uniform"):
-        steps = _steps(parameter)
+        steps = parameter.steps
         assert steps is not None
         return step_value(parameter, dice.choice(steps))
     if kind == "uniform":
@@ -100,7 +91,7 @@ def rounded(parameter: Parameter, value: float) -> int | float:
         value = min(max(value, low), high)
     if parameter.distribution.startswith("q_"):
         k = round(value / parameter.q)
-        steps = _steps(parameter)
+        steps = parameter.steps
         return step_value(parameter, k if steps is None else min(max(k, steps[0]), steps[-1]))
     return float(value)
 
@@ -108,11 +99,10 @@ def rounded(parameter: Parameter, value: float) -> int | float:
 def fit(parameter: Parameter, value: Any) -> tuple[Any] | None:
     """`value` as the parameter would have issued it, in a tuple; None if it could not have."""
     if parameter.values:
-        exact = json.dumps(value, sort_keys=True)
-        for choice in options(parameter):
-            if json.dumps(choice, sort_keys=True) == exact:
-                return (choice,)
-        same_kind = [c for c in options(parameter) if isinstance(c, bool) == isinstance(value, bool) and c == value]
+        place = parameter.places.get(canonical(value))
+        if place is not None:
+            return (parameter.options[place],)
+        same_kind = [c for c in parameter.options if isinstance(c, bool) == isinstance(value, bool) and c == value]
         return (same_kind[0],) if same_kind else None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
@@ -124,13 +114,3 @@ def fit(parameter: Parameter, value: Any) -> tuple[Any] | None:
     if parameter.distribution == "int_uniform":
         return (int(value),) if float(value).is_integer() else None
     return (rounded(parameter, value) if parameter.distribution.startswith("q_") else float(value),)
-
-
-@lru_cache(maxsize=4096)
-def _steps(parameter: Parameter) -> range | None:
-    if parameter.distribution == "int_uniform":
-        return range(int(parameter.min), int(parameter.max) + 1)
-    if parameter.distribution.startswith("q_") and parameter.distribution in BOUNDED:
-        return grid_steps(parameter)
-    assert parameter.distribution in BOUNDED | NORMAL | BETA
-    return None

@@ -4,8 +4,9 @@ A cell whose run started counts as tried however it ended, as on W&B; one whose 
 issued again (see `trials.ATTEMPTS`).
 """
 
+from cola_sweep.parameters import canonical
 from cola_sweep.server.search import cells
-from cola_sweep.server.search.trials import Suggestion, Trial, canonical, nested, taken
+from cola_sweep.server.search.trials import Suggestion, Trial, nested, taken
 from cola_sweep.space import SweepSpec
 
 

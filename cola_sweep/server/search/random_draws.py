@@ -2,8 +2,9 @@
 
 import random
 
+from cola_sweep.parameters import canonical
 from cola_sweep.server.search import cells, domains
-from cola_sweep.server.search.trials import Point, Suggestion, Trial, canonical, nested, taken
+from cola_sweep.server.search.trials import Point, Suggestion, Trial, nested, taken
 from cola_sweep.space import SweepSpec
 
 # Draws before a free cell is sought in order: enough unless nearly all of the space, or of its probability, is taken.

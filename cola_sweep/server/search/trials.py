@@ -1,12 +1,11 @@
 """The values that search reads and returns, and which points of a space they take. Pure."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cola_sweep.parameters import Parameter
+from cola_sweep.parameters import Parameter, canonical
 from cola_sweep.server.search import domains
 from cola_sweep.space import SweepSpec
 
@@ -39,11 +38,6 @@ class Suggestion:
 
     params: dict[str, Any]
     why: str
-
-
-def canonical(value: Any) -> str:
-    """One text per value: 5 and 5.0 differ, the order of keys does not count."""
-    return json.dumps(value, sort_keys=True)
 
 
 def nested(spec: SweepSpec, point: Point) -> dict[str, Any]:
