@@ -1,6 +1,7 @@
 """What agents are told, over a real store and a clock that the test moves."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -91,6 +92,26 @@ def test_the_search_sees_what_was_issued_and_not_what_the_client_posted(store: S
     assert ask(store, agent) == [{"type": "exit"}]
 
 
+def test_agents_asking_at_once_never_get_the_same_cell(store: Store) -> None:
+    sweep = make_sweep(store, GRID.replace("[1.0, 2.0]", str(list(range(12)))))
+    ids = [join(store, sweep) for _ in range(4)]
+
+    def work(agent: int) -> list[int]:
+        cells = []
+        while True:
+            commands = ask(store, agent)
+            if commands == [{"type": "exit"}]:
+                return cells
+            for command in commands:
+                cells.append(command["args"]["a"]["value"])
+                begin(store, command["run_id"])
+                end(store, command["run_id"])
+
+    with ThreadPoolExecutor(len(ids)) as pool:
+        given = [cell for cells in pool.map(work, ids) for cell in cells]
+    assert sorted(given) == list(range(12))
+
+
 def test_nested_parameters_stay_nested_under_one_value(store: Store) -> None:
     agent = join(
         store, make_sweep(store, "{method: grid, parameters: {o: {parameters: {lr: {value: 1}, b: {value: 2}}}}}")
@@ -160,20 +181,16 @@ def test_a_run_that_vanishes_has_crashed_and_its_late_end_counts(store: Store, c
 
 
 def test_a_run_that_is_listed_again_has_not_vanished(store: Store, clock: Clock) -> None:
-    agent = join(store, make_sweep(store))
+    sweep = make_sweep(store)
+    agent = join(store, sweep)
     name = ask(store, agent)[0]["run_id"]
     begin(store, name)
-    dispatch.set_sweep_state(store, make_paused(store), "PAUSED")
+    dispatch.set_sweep_state(store, sweep, "PAUSED")
     ask(store, agent)
     ask(store, agent, name)
     clock.advance(states.GRACE + 1)
     dispatch.expire(store)
     assert find(store, name).state == "running"
-
-
-def make_paused(store: Store) -> Sweep:
-    (sweep,) = sweeps.of_project(store, projects.ensure(store, "ada", "p").id)
-    return sweep
 
 
 def test_a_trial_whose_answer_was_lost_goes_to_the_next_agent(store: Store, clock: Clock) -> None:
