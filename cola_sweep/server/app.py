@@ -11,7 +11,6 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -21,7 +20,7 @@ from starlette.routing import Route
 
 from cola_sweep.server import artifact_routes, auth, dispatch, file_routes, filestream, pages, sign_in
 from cola_sweep.server.blobs import Blobs
-from cola_sweep.server.bodies import Json, read_json, refusal
+from cola_sweep.server.bodies import Json, json_object, read_body, refusal
 from cola_sweep.server.door import OPEN, Door
 from cola_sweep.server.graphql import HttpRefusal, execute, operation_label
 from cola_sweep.server.provisioning import routes as provisioning_routes
@@ -129,14 +128,14 @@ async def _not_here(request: Request) -> Response:
 
 
 async def _graphql(request: Request) -> Response:
-    body = await read_json(request, GRAPHQL_LIMIT)
+    return await asyncio.to_thread(_answer, request, await read_body(request, GRAPHQL_LIMIT))
+
+
+def _answer(request: Request, content: bytes) -> Response:
+    body = json_object(content)
     text, variables, name = body.get("query"), body.get("variables"), body.get("operationName")
     if not isinstance(text, str) or not isinstance(variables, dict | None) or not isinstance(name, str | None):
         raise HTTPException(400, "a GraphQL body has `query` (text), `variables` (object), `operationName` (text)")
-    return await asyncio.to_thread(_answer, request, text, variables, name)
-
-
-def _answer(request: Request, text: str, variables: dict[str, Any] | None, name: str | None) -> Response:
     try:
         answer = execute(resolvers, text, variables, name, request.state.context)
         if answer.unknown:
@@ -147,10 +146,13 @@ def _answer(request: Request, text: str, variables: dict[str, Any] | None, name:
 
 
 async def _file_stream(request: Request) -> Response:
-    body = await read_json(request, FILE_STREAM_LIMIT)
+    return await asyncio.to_thread(_store_stream, request, await read_body(request, FILE_STREAM_LIMIT))
+
+
+def _store_stream(request: Request, content: bytes) -> Response:
     entity, project, run = (request.path_params[name] for name in ("entity", "project", "run"))
     try:
-        return Json(await asyncio.to_thread(filestream.receive, request.state.context, entity, project, run, body))
+        return Json(filestream.receive(request.state.context, entity, project, run, json_object(content)))
     except HttpRefusal as error:
         return refusal(error.status, str(error))
 

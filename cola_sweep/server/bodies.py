@@ -16,7 +16,15 @@ async def read_json(request: Request, limit: int) -> dict[str, Any]:
     Raises:
         HTTPException: 400, not JSON, or not an object; 413, too long; 415, an encoding but gzip.
     """
-    body = await read_body(request, limit)
+    return json_object(await read_body(request, limit))
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in a body.
+
+    Raises:
+        HTTPException: 400, not JSON, or not an object.
+    """
     try:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:

@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from cola_sweep.server.context import Context
 from cola_sweep.server.resolvers.files import path as file_path
-from cola_sweep.server.store import files, projects, runs, sweeps
+from cola_sweep.server.store import files, projects, runs, sweeps, users
 from cola_sweep.server.store.projects import Project
 from cola_sweep.server.store.runs import Run
 from cola_sweep.server.store.sweeps import Sweep
@@ -85,6 +85,8 @@ def home(context: Context) -> Page:
 def entity(context: Context, name: str) -> Page:
     """An entity's projects."""
     found = projects.of_entity(context.store, name)
+    if not found and users.by_name(context.store, name) is None:
+        raise HTTPException(404, f"there is no {name} here")
     rows = [(Link(project.name, _href(project)), _time(project.created_at)) for project in found]
     empty = "No project yet: a run or `wandb sweep` makes one."
     return Page(name, tables=(Table("Projects", ("Project", "Since"), rows, empty),))

@@ -24,6 +24,7 @@ STOP_SECONDS = 20.0
 _POLL_SECONDS = 0.02
 _LOCK_SECONDS = 0.3
 _IN_FLIGHT_SECONDS = 5  # that a stop leaves to requests under way
+_KEEP_ALIVE_SECONDS = 75  # beyond any pause of the client, which would otherwise post into a closing connection
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,10 @@ def run(options: Options) -> None:
     from cola_sweep.server.store import Store, users
     from cola_sweep.server.store.failures import DatabaseError
 
+    address_file = options.data_dir / "server.json"
     with _locked(options.data_dir), _listening(options) as (listener, base_url):
+        # One that was killed leaves its address; its process id may be anyone's by now.
+        address_file.unlink(missing_ok=True)
         try:
             store = Store(options.data_dir / "server.db")
         except DatabaseError as error:
@@ -73,7 +77,6 @@ def run(options: Options) -> None:
                 rule=f"its database cannot be read: {error}",
                 fix="name another folder",
             ) from None
-        address_file = options.data_dir / "server.json"
         try:
             app = create_app(
                 store, Blobs(options.data_dir), search_seed=options.search_seed, provisioning=options.provisioning
@@ -88,6 +91,7 @@ def run(options: Options) -> None:
                 access_log=False,
                 log_config=None,
                 timeout_graceful_shutdown=_IN_FLIGHT_SECONDS,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             )
             logging.getLogger(__name__).info("serving %s as %s", base_url, owner.name)
             signal.signal(signal.SIGTERM, _leave)

@@ -1,5 +1,6 @@
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -211,3 +212,10 @@ def test_accounts_are_made_over_http_only_where_that_is_switched_on(anyone: Test
         assert client.post("/db/user", json={"command": "down", "username": name}).status_code == 200
         assert client.post("/graphql", json=VIEWER, auth=("api", name)).status_code == 401
         assert client.get("/").status_code == 401
+
+
+def test_a_signed_request_is_let_in_while_another_writes(context: Context, store: Store) -> None:
+    with ThreadPoolExecutor(1) as other:
+        other.submit(users.first, store).result()  # a thread's first read opens its connection
+        with store.write():
+            assert other.submit(users.first, store).result(timeout=10) == context.user
