@@ -18,13 +18,19 @@ from cola_sweep.errors import UserError
 
 # The first interrupt lets running trials end, the second asks them to stop, the third kills:
 # the stock agent's own three steps.
-STEPS = ("waiting for running trials; interrupt again to stop them", "stopping trials; interrupt again to kill", "killing")
+STEPS = (
+    "waiting for running trials; interrupt again to stop them",
+    "stopping trials; interrupt again to kill",
+    "killing",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sweep", help="the path that `wandb sweep` printed: ENTITY/PROJECT/ID")
     parser.add_argument("--n", type=int, default=1, help="agents to start (default: 1)")
-    parser.add_argument("--count", type=int, help="trials each agent runs before it leaves (default: until the sweep ends)")
+    parser.add_argument(
+        "--count", type=int, help="trials each agent runs before it leaves (default: until the sweep ends)"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -91,8 +97,9 @@ def usable_cores() -> int:
 
 def _relay(number: int, agent: "subprocess.Popen[str]") -> None:
     assert agent.stdout
-    for line in agent.stdout:
-        print(f"agent {number} | {line.rstrip()}", flush=True)
+    with agent.stdout as lines:
+        for line in lines:
+            print(f"agent {number} | {line.rstrip()}", flush=True)
 
 
 class _forwarded_signals:

@@ -1,8 +1,8 @@
 """Opening the database, reading it from any thread, writing it from one at a time.
 
-    with store.write() as db:          # one transaction; nested calls join it
-        db.execute("UPDATE ...")
-    store.all("SELECT ...")            # outside: a reader of this thread's own
+with store.write() as db:          # one transaction; nested calls join it
+    db.execute("UPDATE ...")
+store.all("SELECT ...")            # outside: a reader of this thread's own
 """
 
 import sqlite3
@@ -38,6 +38,7 @@ class Store:
         self._writer = self._connect()
         self._depth = 0
         self._owner: int | None = None
+        self._spoilt = False
         self._migrate()
 
     def now(self) -> str:
@@ -76,21 +77,22 @@ class Store:
 
     def _leave(self, *, commit: bool) -> None:
         self._depth -= 1
-        if not commit and self._writer.in_transaction:
-            # An inner failure undoes the whole transaction: half of a change is never kept.
-            self._writer.execute("ROLLBACK")
-        if self._depth == 0:
-            self._owner = None
-            if commit and self._writer.in_transaction:
-                self._writer.execute("COMMIT")
+        # An inner failure undoes the whole transaction, even when caught: half of a change is never kept.
+        self._spoilt |= not commit
+        if self._depth:
+            return
+        spoilt, self._spoilt, self._owner = self._spoilt, False, None
+        self._writer.execute("ROLLBACK" if spoilt else "COMMIT")
+        if spoilt and commit:
+            raise sqlite3.OperationalError("the transaction was undone, since a part of it failed")
 
     def _reader(self) -> sqlite3.Connection:
         if self._owner == threading.get_ident():
             return self._writer
         if not hasattr(self._local, "connection"):
             self._local.connection = self._connect()
-            with self._lock:
-                self._readers.append(self._local.connection)
+            # Without the lock, which a writer may hold: a reader never waits. Appending is atomic.
+            self._readers.append(self._local.connection)
         connection: sqlite3.Connection = self._local.connection
         return connection
 
@@ -106,7 +108,9 @@ class Store:
     def _migrate(self) -> None:
         version = self._writer.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
-            raise sqlite3.DatabaseError(f"{self.path}: schema {version} is newer than {SCHEMA_VERSION}, the newest known")
+            raise sqlite3.DatabaseError(
+                f"{self.path}: schema {version} is newer than {SCHEMA_VERSION}, the newest known"
+            )
         for number in range(version + 1, SCHEMA_VERSION + 1):
             script = resources.files(__package__).joinpath(f"migrations/{number:04}.sql").read_text()
             self._writer.executescript(f"BEGIN;\n{script}\nPRAGMA user_version={number};\nCOMMIT;")

@@ -1,0 +1,54 @@
+# One command each, on a fresh clone with Python 3.11 and the package index. `make` lists them.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PORT ?= 8080
+N ?= 2
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help install test lint check demo serve stop agents report clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/installed ## create .venv and install every package at its locked version
+
+# torch goes first and with what it needs, so that the platform's own build of it is taken.
+$(VENV)/installed: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: python3.11: not found; Python 3.11 or newer is needed; install it or set PYTHON=" >&2; exit 2; }
+	@echo "installing into $(VENV) (once, a few minutes)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --constraint requirements.lock $$(grep '^torch==' requirements.lock)
+	@$(PIP) install --no-deps --requirement requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test: install lint ## run every test
+	@python -m pytest
+
+lint: install ## check style and types
+	@ruff check --quiet . && ruff format --quiet --check . && mypy --no-error-summary
+
+check: install ## check every sweep file before anything starts
+	@cola-sweep check
+
+demo: install ## a whole sweep with agents and report: no account, no network
+	@cola-sweep demo
+
+serve: install ## start the embedded W&B server in the background and log wandb in to it (PORT=8080)
+	@cola-sweep serve --background --login --port $(PORT)
+
+stop: install ## stop the embedded server
+	@cola-sweep serve --stop
+
+agents: install ## start N agents on SWEEP (N=2 SWEEP=entity/project/id)
+	@cola-sweep agents $(SWEEP) --n $(N)
+
+report: install ## write the report of SWEEP, by default the newest sweep
+	@cola-sweep report $(SWEEP)
+
+clean: ## remove .venv and caches; data of the embedded server and reports stay
+	@rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info
