@@ -48,7 +48,7 @@ def check(file: Path) -> list[Finding]:
         spec = read_file(file)
     except UserError as error:
         return [Finding("error", error.where, error.got, error.rule, error.fix)]
-    found = [*spec.warnings, *_parameters(spec), *_metric(spec)]
+    found = [*spec.warnings, *_parameters(spec), *_single_choice(spec), *_metric(spec)]
     return [Finding(f.severity, f"{file}: {f.where}", f.got, f.rule, f.fix) for f in found]
 
 
@@ -71,6 +71,15 @@ def _samples(parameter: Parameter) -> tuple[Any, ...]:
     if kind == "int_uniform" or kind.startswith("q_"):
         return low, high
     return low, high, low + (high - low) / math.pi  # no setting that must be whole takes the last
+
+
+def _single_choice(spec: SweepSpec) -> Iterator[Finding]:
+    for parameter in spec.parameters:
+        if parameter.distribution in BOUNDED and parameter.min == parameter.max:
+            where = f"parameters.{parameter.name}"
+            yield Finding(
+                "warning", where, parameter.min, "min and max are the same", "write value, or widen the bounds"
+            )
 
 
 def _metric(spec: SweepSpec) -> Iterator[Finding]:

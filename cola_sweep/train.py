@@ -6,7 +6,6 @@ Inside a sweep the run's config decides, and flags may only repeat it. Nothing h
 the flags are read, so that `--help` answers at once.
 """
 
-import argparse
 import os
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from cola_sweep.config import TrialConfig
 from cola_sweep.endings import Stopped, StopRequest, TrialFailed, exit_code, stop_requests
-from cola_sweep.errors import UserError, run_main
+from cola_sweep.errors import ArgumentParser, UserError, run_main
 from cola_sweep.metric_names import METRIC_NAMES, OBJECTIVE, summary_rule
 
 if TYPE_CHECKING:
@@ -60,9 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def read_flags(argv: Sequence[str] | None) -> dict[str, str]:
     """The flags that were given, by field; their text is read with the rest of the configuration."""
-    parser = argparse.ArgumentParser(
-        prog="python -m cola_sweep.train", description="Run one trial.", allow_abbrev=False
-    )
+    parser = ArgumentParser(prog="python -m cola_sweep.train", description="Run one trial.", allow_abbrev=False)
     TrialConfig.add_arguments(parser)
     return vars(parser.parse_args(argv))
 

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from cola_sweep import space
 from cola_sweep.errors import UserError
-from cola_sweep.space_check import findings
 
 GRID = "method: grid\nparameters:\n"
 
@@ -124,26 +123,6 @@ def test_a_search_elsewhere_needs_neither_method_nor_parameters() -> None:
     assert (
         space.read_text("controller: {type: local}\nmethod: custom\nparameters: {a: {value: 1}}").controller == "local"
     )
-
-
-def test_every_sweep_of_this_repository_is_right() -> None:
-    files = sorted((Path(__file__).parent.parent / "sweeps").glob("*.yaml"))
-    assert len(files) >= 5
-    assert [space.read_file(path).warnings for path in files] == [()] * len(files)
-
-
-def test_findings_name_what_the_trial_does_not_have() -> None:
-    spec = space.read_text(
-        "method: bayes\nmetric: {name: valid/mc}\nparamters: {}\n"
-        "parameters: {learning_rate: {value: 1}, lr: {min: 2, max: 2}}"
-    )
-    found = {f.where: (f.severity, f.fix) for f in findings(spec, ["lr", "batch_size"], ["valid/mcc", "valid/loss"])}
-    assert found == {
-        "paramters": ("warning", "correct or remove it"),
-        "parameters.learning_rate": ("error", "use one of lr, batch_size"),
-        "metric.name": ("error", "did you mean valid/mcc?"),
-        "parameters.lr": ("warning", "write value, or widen the bounds"),
-    }
 
 
 JSON = st.recursive(
