@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cola_sweep.server import dispatch
+from cola_sweep.server import dispatch, states
 from cola_sweep.server.context import Context
 from cola_sweep.server.graphql import HttpRefusal
 from cola_sweep.server.store import Store, runs, streams
@@ -119,9 +119,10 @@ def _store(store: Store, entity: str, project: str, run_name: str, post: Post) -
 
 
 def _state(store: Store, run: runs.Run, post: Post) -> dict[str, Any]:
+    before = "preempting" if post.preempting else run.state
     if post.complete:
-        state = "finished" if post.exitcode == 0 else "failed"
+        state = states.completed(before, post.exitcode, stopping=bool(run.stop_requested))
         return {"state": state, "exitcode": post.exitcode, "finished_at": store.now()}
-    if post.preempting or run.state == "preempting":
+    if before == "preempting":
         return {"state": "preempting"}
     return {"state": "running", "exitcode": None, "finished_at": None}

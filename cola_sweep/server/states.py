@@ -1,7 +1,7 @@
 """How sweeps, runs and agents move from state to state. Pure; times are seconds, the clock is the caller's.
 
 Sweep:  PENDING -> RUNNING -> FINISHED, with PAUSED between, CANCELED at any time; a resume reopens.
-Run:    pending -> running -> finished | failed, told by the run itself; crashed | killed | preempted, found here.
+Run:    pending -> running -> finished | failed | killed | preempted, as the run itself tells; crashed where it did not.
 Agent:  RUNNING -> FINISHED (told to exit, or left with nothing open) | CRASHED.
 """
 
@@ -71,6 +71,15 @@ def answer(state: str, reported: Collection[str], stopping: Collection[str]) -> 
     if reported or state == "PAUSED":
         return Answer("wait")
     return Answer("next" if state in OPEN_SWEEP else "exit")
+
+
+def completed(state: str, exitcode: int, *, stopping: bool) -> str:
+    """The state of a run that said it is complete; one that failed because it was stopped did not fail."""
+    if exitcode == 0:
+        return "finished"
+    if state in ("preempting", "preempted"):  # the latter when the client says it again
+        return "preempted"
+    return "killed" if stopping else "failed"
 
 
 def lost(state: str, *, stopping: bool) -> str:

@@ -70,3 +70,19 @@ def test_an_agent_with_live_runs_gets_neither_another_nor_an_exit(
 )
 def test_ends_that_nobody_reports(state: str, stopping: bool, end: str) -> None:
     assert states.lost(state, stopping=stopping) == end
+
+
+@pytest.mark.parametrize(
+    ("before", "exitcode", "stopping", "end"),
+    [
+        ("running", 0, False, "finished"),
+        ("running", 1, False, "failed"),
+        ("running", 0, True, "finished"),
+        ("running", 1, True, "killed"),
+        ("preempting", 143, False, "preempted"),
+        ("preempted", 143, False, "preempted"),
+        ("preempting", 0, False, "finished"),
+    ],
+)
+def test_ends_that_the_run_reports(before: str, exitcode: int, stopping: bool, end: str) -> None:
+    assert states.completed(before, exitcode, stopping=stopping) == end
