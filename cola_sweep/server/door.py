@@ -62,6 +62,8 @@ class Door:
 
     def _enter(self, request: Request) -> Response | None:
         urls = Urls(str(request.base_url).rstrip("/"), self.secret, self.store.clock)
+        if request.method == "OPTIONS":
+            return _own_pages_only(urls)
         user = auth.allowed(request, self.store, urls)
         request.state.urls, request.state.store = urls, self.store
         if user is not None:
@@ -71,6 +73,12 @@ class Door:
                 return to_sign_in(request)
             return refusal(401, "this server needs its API key: user `api`, password the key")
         return None
+
+
+def _own_pages_only(urls: Urls) -> Response:
+    """What a browser asks, without a key, before a page reaches for a file: no other site's page may."""
+    allow = {"access-control-allow-origin": urls.base, "access-control-allow-methods": "GET, PUT"}
+    return Response(status_code=204, headers=allow)
 
 
 def _failed(request: Request, error: Exception) -> Response:

@@ -88,6 +88,13 @@ def test_every_route_but_the_open_ones_asks_for_the_key(anyone: TestClient, clie
     assert open_paths == {"/ready", "/login", "/favicon.ico"}
 
 
+def test_a_browser_is_told_that_only_the_servers_own_pages_may_reach_its_files(anyone: TestClient) -> None:
+    asking = {"Origin": "http://elsewhere", "Access-Control-Request-Method": "GET"}
+    answer = anyone.options("/files/a/b/c/d.txt", headers=asking)
+    assert answer.headers["access-control-allow-origin"] == BASE
+    assert "access-control-allow-credentials" not in answer.headers
+
+
 def test_keys_with_a_prefix_are_keys(anyone: TestClient, store: Store) -> None:
     key = "local-" + "0123456789" * 4
     users.add(store, "grace", key)
@@ -122,6 +129,8 @@ def test_entities_features_and_organizations(ask: Callable[..., dict[str, Any]],
     on = {feature["name"] for feature in data["serverInfo"]["features"] if feature["isEnabled"]}
     assert {"SWEEPS_LOCAL_SCHEDULER", "SWEEPS_QUERY_FILTERING", "STRUCTURED_CONSOLE_LOGS"} <= on
     assert "ARTIFACT_DIGEST_ALGORITHM" not in on
+    # Clients call `.get` on it: null would end `wandb verify` with a traceback.
+    assert data["serverInfo"]["cliVersionInfo"] == {"max_cli_version": "0.31.0"}
 
 
 def test_a_browser_signs_in_by_the_printed_link_once(anyone: TestClient, store: Store, context: Context) -> None:

@@ -30,6 +30,9 @@ FEATURES = (
     "USE_ARTIFACT_WITH_ENTITY_AND_PROJECT_INFORMATION",
 )
 
+# The newest client that this server is known to serve. Older ones ask for it before they log an image.
+NEWEST_CLIENT = "0.31.0"
+
 
 @resolvers.field("Query", "viewer")
 def viewer(context: Context, parent: Any, args: Args) -> User:
@@ -52,8 +55,8 @@ def server_info(context: Context, parent: Any, args: Args) -> Args:
     return {
         "__typename": "ServerInfo",
         "features": features,
-        # Null: no client is out of date, and no newer server is offered.
-        "cliVersionInfo": None,
+        "cliVersionInfo": {"max_cli_version": NEWEST_CLIENT},
+        # Null: no newer server is offered.
         "latestLocalVersionInfo": None,
     }
 
