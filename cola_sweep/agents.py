@@ -2,7 +2,7 @@
 
 `cola-sweep agents ENTITY/PROJECT/ID --n 2` starts two agents, gives each its own GPU (or an equal
 share of the cores), joins their output line by line, and ends them together. Imports nothing of
-ours but the error; the search stays with the server, the trials with the agents.
+ours but the error and the hub's probe; the search stays with the server, the trials with the agents.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cola_sweep.errors import UserError
+from cola_sweep.hub import hub_answers
 
 # The first interrupt lets running trials end, the second asks them to stop, the third kills:
 # the stock agent's own three steps.
@@ -38,6 +39,7 @@ def main(args: argparse.Namespace) -> int:
     for flag, value in (("--n", args.n), ("--count", args.count)):
         if value is not None and value < 1:
             raise UserError(flag, got=value, rule="must be at least 1", fix=f"write {flag} 1")
+    hub_answers()  # one look for all trials, which inherit the answer
     return run(args.sweep, n=args.n, count=args.count, env=os.environ)
 
 

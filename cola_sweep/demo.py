@@ -77,7 +77,15 @@ def client_environment(env: Mapping[str, str], folder: Path, base_url: str, api_
     }
     Path(folders["WANDB_DIR"]).mkdir(parents=True, exist_ok=True)
     path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
-    return {**kept, **folders, "PATH": path, "WANDB_BASE_URL": base_url, "WANDB_API_KEY": api_key}
+    # Quiet: without each run's summary and sparklines, which the report shows better.
+    return {
+        **kept,
+        **folders,
+        "PATH": path,
+        "WANDB_BASE_URL": base_url,
+        "WANDB_API_KEY": api_key,
+        "WANDB_QUIET": "true",
+    }
 
 
 def create_sweep(file: Path, env: Mapping[str, str]) -> str:
