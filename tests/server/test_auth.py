@@ -50,7 +50,7 @@ def test_the_key_says_who_asks(ask: Callable[..., dict[str, Any]], context: Cont
         "username": name,
         "email": f"{name}@localhost",
         "flags": None,
-        "teams": {"edges": []},
+        "teams": {"edges": [{"node": {"name": name}}]},
     }
 
 
@@ -102,30 +102,36 @@ def test_keys_with_a_prefix_are_keys(anyone: TestClient, store: Store) -> None:
     assert anyone.post("/graphql", json=VIEWER, auth=("api", key.removeprefix("local-"))).status_code == 401
 
 
-def test_another_users_key_is_not_shown(ask: Callable[..., dict[str, Any]], store: Store, context: Context) -> None:
+def test_keys_are_named_by_how_they_begin_and_another_users_not_at_all(
+    ask: Callable[..., dict[str, Any]], store: Store, context: Context
+) -> None:
     users.add(store, "grace")
     query = """query SearchUsers($q: String) {
         users(query: $q) { edges { node { username admin apiKeys { edges { node { name } } } } } } }"""
     (grace,) = ask(query, q="grace")["users"]["edges"]
     assert grace["node"] == {"username": "grace", "admin": False, "apiKeys": {"edges": []}}
     (self,) = ask(query, q=context.user.email)["users"]["edges"]
-    assert [edge["node"]["name"] for edge in self["node"]["apiKeys"]["edges"]] == [context.user.api_key]
+    (key,) = self["node"]["apiKeys"]["edges"]
+    assert key["node"]["name"] == context.user.api_key[:8]
     assert ask(query, q="gra")["users"]["edges"] == []
 
 
 def test_entities_features_and_organizations(ask: Callable[..., dict[str, Any]], context: Context) -> None:
     data = ask(
         """query Mixed($name: String!) {
-            entity(name: $name) { name defaultAccess organization { name } members { username apiKey } }
-            none: entity(name: "nobody") { name }
+            entity(name: $name) { name available defaultAccess organization { name }
+                members { username accountType apiKey } }
+            none: entity(name: "nobody") { name available members { username } }
             organization(name: "x") { featureFlags { rampKey } }
             serverInfo { features { name isEnabled } cliVersionInfo } }""",
         name=context.user.name,
     )
     assert data["entity"]["name"] == context.user.name
     assert data["entity"]["defaultAccess"] == "PRIVATE"
-    assert data["entity"]["members"] == [{"username": context.user.name, "apiKey": None}]
-    assert data["none"] is data["organization"] is data["entity"]["organization"] is None
+    assert data["entity"]["members"] == [{"username": context.user.name, "accountType": "USER", "apiKey": None}]
+    assert data["entity"]["available"] is False
+    assert data["none"] == {"name": "nobody", "available": True, "members": []}
+    assert data["organization"] is data["entity"]["organization"] is None
     on = {feature["name"] for feature in data["serverInfo"]["features"] if feature["isEnabled"]}
     assert {"SWEEPS_LOCAL_SCHEDULER", "SWEEPS_QUERY_FILTERING", "STRUCTURED_CONSOLE_LOGS"} <= on
     assert "ARTIFACT_DIGEST_ALGORITHM" not in on

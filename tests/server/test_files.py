@@ -117,6 +117,7 @@ def test_pages_names_and_patterns(ask: Ask, context: Context, run: Run) -> None:
         assert found["fileCount"] == 12
     assert seen == names
     assert [file["name"] for file in listed(ask, run, fileNames=["logs/1.json", "none"])[0]] == ["logs/1.json"]
+    assert [file["name"] for file in listed(ask, run, fileNames=["./logs//1.json"])[0]] == ["logs/1.json"]
     assert [file["name"] for file in listed(ask, run, pattern="media/%")[0]] == names[4:8]
     assert len(listed(ask, run, pattern="media_%")[0]) == 8
     assert listed(ask, run, pattern="'; DROP TABLE files; --")[0] == []

@@ -307,6 +307,7 @@ class TestChanges:
         runs.update(context.store, stored(context).id, state=before)
         found = answer(context, self.STATE, input={"id": opaque, "state": after})
         assert (not found.errors) is allowed
+        assert allowed or "invalid state transition" in found.errors[0]["message"]
         assert stored(context).state == (after if allowed else before)
 
     def test_the_state_of_a_sweep_run_is_not_the_users(self, upsert: Ask, context: Context) -> None:
@@ -345,6 +346,12 @@ class TestChanges:
         assert not path.exists()
         assert files.count(context.store, run.id) == 0
         assert (artifacts.by_id(context.store, artifact) is None) is with_artifacts
+        ask(delete, id=opaque, all=True)
+        assert artifacts.by_id(context.store, artifact) is None
+
+    def test_a_run_that_never_was_is_not_deleted(self, context: Context) -> None:
+        text = "mutation D($id: ID!) { deleteRun(input: {id: $id}) { clientMutationId } }"
+        assert answer(context, text, id=ids.encode("Run", 99)).errors
 
     def test_an_alert_is_kept(self, upsert: Ask, ask: Ask, context: Context) -> None:
         upsert()

@@ -27,11 +27,13 @@ FEATURES = (
     "SWEEPS_LOCAL_SCHEDULER",
     "SWEEPS_QUERY_FILTERING",
     "TOTAL_COUNT_IN_FILE_CONNECTION",
+    "UPDATE_RUN_STATE",
     "USE_ARTIFACT_WITH_ENTITY_AND_PROJECT_INFORMATION",
 )
 
 # The newest client that this server is known to serve. Older ones ask for it before they log an image.
 NEWEST_CLIENT = "0.31.0"
+_KEY_NAME_LENGTH = 8
 
 
 @resolvers.field("Query", "viewer")
@@ -67,18 +69,18 @@ def organization(context: Context, parent: Any, args: Args) -> None:
 
 
 @resolvers.field("Query", "entity")
-def entity(context: Context, parent: Any, args: Args) -> Args | None:
-    found = users.by_name(context.store, args.get("name") or context.user.name)
-    return entity_of(found) if found else None
+def entity(context: Context, parent: Any, args: Args) -> Args:
+    return entity_named(context, args.get("name") or context.user.name)
 
 
-def entity_of(user: User) -> Args:
-    """A user's entity: where the user's projects are, and a team of one."""
+def entity_named(context: Context, name: str) -> Args:
+    """A user's entity: where the user's projects are, and a team of one. A name that no user has is `available`."""
+    user = users.by_name(context.store, name)
     return {
         "__typename": "Entity",
-        "id": ids.encode("Entity", user.id),
-        "name": user.name,
-        "available": False,
+        "id": ids.encode("Entity", user.id if user else 0),
+        "name": name,
+        "available": user is None,
         "photoUrl": None,
         "readOnly": False,
         "readOnlyAdmin": False,
@@ -90,7 +92,7 @@ def entity_of(user: User) -> Args:
         "defaultAccess": "PRIVATE",
         "isPaid": False,
         "organization": None,
-        "members": [member(user)],
+        "members": [member(user)] if user else [],
     }
 
 
@@ -105,7 +107,7 @@ def member(user: User) -> Args:
         "username": user.name,
         "name": user.name,
         "photoUrl": None,
-        "accountType": "user",
+        "accountType": "USER",
         "apiKey": None,
     }
 
@@ -132,12 +134,14 @@ def nothing(context: Context, user: User, args: Args) -> None:
 
 @resolvers.field("User", "teams")
 def teams(context: Context, user: User, args: Args) -> Args:
-    return _connection([])
+    return _connection([entity_named(context, user.name)])
 
 
 @resolvers.field("User", "apiKeys")
 def api_keys(context: Context, user: User, args: Args) -> Args:
-    key = {"__typename": "ApiKey", "id": ids.encode("ApiKey", user.id), "name": user.api_key, "description": None}
+    """Keys by their names, which are no secrets: how they begin."""
+    name = user.api_key[:_KEY_NAME_LENGTH]
+    key = {"__typename": "ApiKey", "id": ids.encode("ApiKey", user.id), "name": name, "description": None}
     return _connection([key] if user == context.user else [])
 
 

@@ -1,6 +1,7 @@
 """Files of runs: addresses to upload to, lists, deletion."""
 
 import mimetypes
+import posixpath
 from base64 import b64decode, b64encode
 from typing import Any
 
@@ -61,11 +62,12 @@ def file_count(context: Context, run: Run, args: Args) -> int:
 
 @resolvers.field("Run", "files")
 def run_files(context: Context, run: Run, args: Args) -> Args:
-    first = args.get("first")
+    first, names = args.get("first"), args.get("names") or ()
     found = files.of_run(
         context.store,
         run.id,
-        names=args.get("names") or (),
+        # What `run.save("./a.txt")` stored as `a.txt` is asked for as `./a.txt`, too.
+        names=[*names, *map(posixpath.normpath, names)],
         pattern=args.get("pattern"),
         after=_name(args.get("after")),
         limit=-1 if first is None else first + 1,

@@ -62,8 +62,7 @@ def _internal_id(context: Context, project: Project, args: Args) -> str:
 
 @resolvers.field("Project", "entity")
 def _entity(context: Context, project: Project, args: Args) -> Args:
-    owner = users.by_name(context.store, project.entity)
-    return account.entity_of(owner) if owner else {"__typename": "Entity", "id": None, "name": project.entity}
+    return account.entity_named(context, project.entity)
 
 
 @resolvers.field("Project", "entityName")

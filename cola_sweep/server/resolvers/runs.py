@@ -66,10 +66,12 @@ def _upsert(context: Context, parent: Any, args: Args) -> Args:
 
 @resolvers.field("Mutation", "deleteRun")
 def _delete(context: Context, parent: Any, args: Args) -> Args:
-    run = _named_by_id(context, args["input"]["id"])
+    """Delete a run; again is no error, and may be for the artifacts that were spared before."""
+    run = _named_by_id(context, args["input"]["id"], deleted=True)
     if args["input"].get("deleteArtifacts"):
         artifact_changes.delete_artifacts_of_run(context, run.id)
-    runs.delete(context.store, run.id)
+    if run.deleted_at is None:
+        runs.delete(context.store, run.id)
     context.blobs.remove_run(run.id)
     return {"clientMutationId": args["input"].get("clientMutationId")}
 
@@ -90,7 +92,7 @@ def _update_state(context: Context, parent: Any, args: Args) -> Args:
         if run.sweep_id is not None:
             raise Refused("the state of a sweep's run is the sweep's to set")
         if run.state not in _MOVES.get(state, ()):
-            raise Refused(f"a run that is {run.state} cannot be made {state}")
+            raise Refused(f"invalid state transition: a run that is {run.state} cannot be made {state}")
         runs.update(context.store, run.id, state=state)
     return {"success": True}
 
@@ -115,9 +117,9 @@ def _alert(context: Context, parent: Any, args: Args) -> Args:
     return {"success": True}
 
 
-def _named_by_id(context: Context, opaque: object, *, gone: int | None = None) -> Run:
-    """The run with that id; if there is none, an error, or with `gone` that HTTP status."""
-    run = runs.by_id(context.store, ids.decode(opaque, "Run"))
+def _named_by_id(context: Context, opaque: object, *, gone: int | None = None, deleted: bool = False) -> Run:
+    """The run with that id, deleted or not if so asked; if there is none, an error, or with `gone` that HTTP status."""
+    run = runs.by_id(context.store, ids.decode(opaque, "Run"), deleted=deleted)
     if run is None:
         raise HttpRefusal(gone, "the run was deleted") if gone else Refused("there is no such run")
     return run

@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from cola_sweep.server.store.database import Store
 
@@ -58,6 +58,18 @@ class Run:
     sweep_name: str | None
 
 
+class Outline(NamedTuple):
+    """What a search needs of a run, cheap to read by the hundred: whole rows are mostly configs and keys."""
+
+    id: int
+    state: str
+    params_json: str  # the arguments issued, or the config of a run that came by itself
+    summary_json: str
+    heartbeat_at: str | None
+    stop_requested: int
+    agent_id: int | None
+
+
 _COLUMNS = [name for name in Run.__annotations__ if name not in ("entity", "project_name", "sweep_name")]
 _FIXED = {"id", "project_id", "name", "created_at", "updated_at"}
 _SELECT = f"""
@@ -78,15 +90,24 @@ def find(store: Store, entity: str, project: str, name: str) -> Run | None:
     return _run(store.one(sql, (entity, project, name)))
 
 
-def by_id(store: Store, run_id: int) -> Run | None:
-    """The run in that row, or None; a deleted run is not there."""
-    return _run(store.one(f"{_SELECT} WHERE runs.id = ? AND runs.deleted_at IS NULL", (run_id,)))
+def by_id(store: Store, run_id: int, *, deleted: bool = False) -> Run | None:
+    """The run in that row, or None; a deleted one only if asked for."""
+    run = _run(store.one(f"{_SELECT} WHERE runs.id = ?", (run_id,)))
+    return run if run and (deleted or run.deleted_at is None) else None
 
 
 def of_sweep(store: Store, sweep_id: int) -> list[Run]:
     """A sweep's runs in the order they were made."""
     sql = f"{_SELECT} WHERE runs.sweep_id = ? AND runs.deleted_at IS NULL ORDER BY runs.id"
     return [Run(**row) for row in store.all(sql, (sweep_id,))]
+
+
+def outlines(store: Store, sweep_id: int, *, prior: bool = False) -> list[Outline]:
+    """`of_sweep` in outline; with `prior`, the runs of before that the sweep learns from."""
+    chosen = "id IN (SELECT run_id FROM prior_runs WHERE sweep_id = ?)" if prior else "sweep_id = ?"
+    sql = f"""SELECT id, state, coalesce(args_json, config_json), summary_json, heartbeat_at, stop_requested, agent_id
+              FROM runs WHERE {chosen} AND deleted_at IS NULL ORDER BY id"""
+    return [Outline(*row) for row in store.all(sql, (sweep_id,))]
 
 
 def select(
