@@ -70,8 +70,12 @@ class TrialConfig:
         None, "validate on the first so many sentences only", "must be at least 2", lambda n: n >= 2
     )
     precision: Precision = option("fp32", "fp32, or bf16 autocast")
+    # numpy takes no larger seed.
     seed: int = option(
-        1, "training seed: weights of the head, order of batches, dropout", "must not be negative", not_negative
+        1,
+        "training seed: weights of the head, order of batches, dropout",
+        "must be in [0, 4294967296)",
+        lambda n: 0 <= n < 2**32,
     )
 
     @classmethod
@@ -152,7 +156,7 @@ def _number(kind: type, value: Any) -> tuple[Any, str]:
     try:
         # YAML 1.1 reads 1e-5 as text, and W&B's server sends 5.0 back as 5: the field's type decides.
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None, wanted
     if number != number or abs(number) == float("inf") or (kind is int and number != int(number)):
         return None, wanted

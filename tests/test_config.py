@@ -75,6 +75,7 @@ def test_values_are_read_by_the_type_of_the_field(key: str, value: Any, parsed: 
         ("lr", [1e-5]), ("lr", {"value": 1e-5}), ("batch_size", 1.5), ("batch_size", 0), ("epochs", False),
         ("warmup", 1), ("dropout", 1.0), ("dropout", -0.1), ("pooling", "max"), ("pooling", None), ("max_length", 7),
         ("data", ""), ("data", 3), ("checkpoint", None), ("precision", "fp16"), ("seed", -1), ("train_limit", 1),
+        ("seed", 2**32), ("epochs", 10**400),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_refused_in_one_line_with_key_and_value(key: str, value: Any, capsys: Any) -> None:
