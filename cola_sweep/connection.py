@@ -3,6 +3,7 @@
 Imports wandb (inside functions: it is heavy) and the user error.
 """
 
+import http.client
 import os
 import queue
 import threading
@@ -10,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 from cola_sweep.errors import UserError
 
@@ -49,13 +51,16 @@ def check_reachable(base_url: str) -> None:
     """Any HTTP answer will do; wandb itself would try a dead address 20 times."""
     if not base_url.startswith(("http://", "https://")):
         raise UserError("WANDB_BASE_URL", got=base_url, rule="must begin with http:// or https://", fix="correct it")
-    request = urllib.request.Request(base_url.rstrip("/") + "/graphql", method="HEAD")
     try:
-        with urllib.request.urlopen(request, timeout=REACH_SECONDS):
+        # Like the client, no proxy to this machine, whether or not NO_PROXY says so.
+        here = urlsplit(base_url).hostname in ("127.0.0.1", "::1", "localhost")
+        opener = urllib.request.build_opener(*[urllib.request.ProxyHandler({})] * here)
+        request = urllib.request.Request(base_url.rstrip("/") + "/graphql", method="HEAD")
+        with opener.open(request, timeout=REACH_SECONDS):
             pass
     except urllib.error.HTTPError:
         pass
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise UserError(
             base_url,

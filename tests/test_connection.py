@@ -61,6 +61,34 @@ def test_a_server_that_does_not_answer_is_one_line() -> None:
             connection.check_reachable(address)
 
 
+def test_a_proxy_is_not_asked_for_this_machine(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    connection.check_reachable(server)
+
+
+def test_what_does_not_speak_http_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def greet() -> None:
+            with listening.accept()[0] as client:
+                client.recv(1000)
+                client.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        with pytest.raises(UserError, match="the W&B server does not answer"):
+            connection.check_reachable(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        thread.join()
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:port", "http://[x"])
+def test_an_address_that_cannot_be_is_one_line(address: str) -> None:
+    with pytest.raises(UserError, match="the W&B server does not answer"):
+        connection.check_reachable(address)
+
+
 def test_an_address_without_scheme_is_refused() -> None:
     with pytest.raises(UserError, match="must begin with http"):
         connection.check_reachable("127.0.0.1:8085")
