@@ -107,9 +107,13 @@ class Parameter:
         return range(math.ceil(low / self.q - 1e-9), math.floor(high / self.q + 1e-9) + 1)
 
 
+# Made once: `json.dumps` would make one a call, and a search asks some thousand times a trial.
+_CANONICAL = json.JSONEncoder(sort_keys=True)
+
+
 def canonical(value: Any) -> str:
     """One text per JSON value: 5 and 5.0 differ, the order of keys does not count."""
-    return json.dumps(value, sort_keys=True)
+    return _CANONICAL.encode(value)
 
 
 def read_parameter(entry: Any, path: tuple[str, ...], warnings: list[Finding]) -> Parameter:

@@ -18,14 +18,24 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from cola_sweep.server import artifact_routes, auth, dispatch, file_routes, filestream, pages, sign_in
+from cola_sweep.server import (
+    artifact_routes,
+    auth,
+    dispatch,
+    file_routes,
+    filestream,
+    pages,
+    search,
+    sign_in,
+    states,
+)
 from cola_sweep.server.blobs import Blobs
 from cola_sweep.server.bodies import Json, json_object, read_body, refusal
 from cola_sweep.server.door import OPEN, Door
 from cola_sweep.server.graphql import HttpRefusal, execute, operation_label
 from cola_sweep.server.provisioning import routes as provisioning_routes
 from cola_sweep.server.resolvers import resolvers
-from cola_sweep.server.store import Store, settings
+from cola_sweep.server.store import Store, settings, sweeps
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +59,15 @@ def create_app(store: Store, blobs: Blobs, *, search_seed: int | None = None, pr
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "request"))
         ticking = asyncio.create_task(_tick(store, unknown))
+        # Sweeps that a restart interrupted go on at once; it does not delay the first answer.
+        preparing = asyncio.create_task(asyncio.to_thread(_prepare, store))
         try:
             yield
         finally:
             ticking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ticking
+            await preparing
             unknown.save()
 
     routes = [
@@ -105,6 +118,11 @@ class UnknownFields:
             fresh, self._new = self._new, Counter()
         if fresh:
             settings.count_unknown(self._store, fresh)
+
+
+def _prepare(store: Store) -> None:
+    for method in sweeps.methods(store, states.OPEN_SWEEP):
+        search.prepare(method)
 
 
 async def _tick(store: Store, unknown: UnknownFields) -> None:

@@ -13,7 +13,7 @@ from cola_sweep.server.search import hyperband, suggest
 from cola_sweep.server.store import Store, agents, runs, streams, sweeps
 from cola_sweep.server.store.agents import Agent
 from cola_sweep.server.store.database import iso
-from cola_sweep.server.store.runs import Run
+from cola_sweep.server.store.runs import Outline, Run
 from cola_sweep.server.store.sweeps import Sweep
 from cola_sweep.space import SweepSpec
 
@@ -135,14 +135,15 @@ def _exit(store: Store, agent: Agent) -> list[Command]:
 def _next(store: Store, agent: Agent, sweep: Sweep) -> list[Command]:
     """The next trial as a command; `exit` and a finished sweep if there is none; nothing if there may be one later."""
     spec = trials.spec_of(sweep.config)
-    known = runs.of_sweep(store, sweep.id)
+    known = runs.outlines(store, sweep.id)
     queued = runs.by_id(store, agents.queued_run(store, sweep.id) or 0)
     if queued is not None and (queued.state == "preempted" or not _capped(spec, known)):
         return _issue(store, agent, sweep, spec, queued)
     if not _capped(spec, known):
         if spec is None or spec.controller == "local" or spec.engine:
             return []
-        told = [trials.trial(run, spec.metric) for run in [*known, *sweeps.prior_runs(store, sweep.id)]]
+        prior = runs.outlines(store, sweep.id, prior=True)
+        told = [trials.trial(run, spec.metric) for run in [*known, *prior]]
         issued = runs.next_number(store, sweep.project_id, sweep.id) - 1
         if suggestion := suggest(spec, told, sweep.seed, issued):
             run = enqueue(store, sweep, trials.wrapped(suggestion.params))
@@ -154,12 +155,12 @@ def _next(store: Store, agent: Agent, sweep: Sweep) -> list[Command]:
     return _exit(store, agent)
 
 
-def _capped(spec: SweepSpec | None, known: list[Run]) -> bool:
+def _capped(spec: SweepSpec | None, known: list[Outline]) -> bool:
     """Whether as many runs as the sweep may have were given out; those that never started do not count."""
     if spec is None or spec.run_cap is None:
         return False
     given = [run for run in known if run.agent_id is not None or run.state != "pending"]
-    return sum(trials.trial(run, None).state != "unstarted" for run in given) >= spec.run_cap
+    return sum(trials.trial_state(run) != "unstarted" for run in given) >= spec.run_cap
 
 
 def _finish(store: Store, sweep: Sweep) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 from cola_sweep.errors import UserError
 from cola_sweep.server.paths import lookup
 from cola_sweep.server.search import Trial
+from cola_sweep.server.search.trials import TrialState
 from cola_sweep.server.states import OPEN_RUN
-from cola_sweep.server.store.runs import Run
+from cola_sweep.server.store.runs import Outline, Run
 from cola_sweep.space import Metric, SweepSpec, read_text
 
 # Members of a summary object (`define_metric(summary=...)`) by how well they say what the best epoch gave.
@@ -26,19 +27,26 @@ def spec_of(config: str) -> SweepSpec | None:
         return None
 
 
-def trial(run: Run, metric: Metric | None) -> Trial:
-    """What the search is told of a run: the arguments issued, or the config of a run that came by itself."""
-    params = plain(json.loads(run.args_json or run.config_json))
-    value = metric_value(run.summary_json, metric) if metric else None
+def trial(run: Outline, metric: Metric | None) -> Trial:
+    """What the search is told of a run."""
+    params, state = plain(json.loads(run.params_json)), trial_state(run)
+    if metric is None:
+        return Trial(params, state)
+    ended = state not in ("waiting", "running")
+    return Trial(params, state, (_kept_value if ended else metric_value)(run.summary_json, metric))
+
+
+def trial_state(run: Outline) -> TrialState:
+    """A run's state in the search's words."""
     if run.state in ("pending", "preempted"):
-        return Trial(params, "waiting", value)
+        return "waiting"
     if run.state in OPEN_RUN:
-        return Trial(params, "running", value)
+        return "running"
     if run.heartbeat_at is None:
-        return Trial(params, "unstarted", value)
+        return "unstarted"
     if run.stop_requested and run.state != "crashed":
-        return Trial(params, "pruned", value)
-    return Trial(params, "complete" if run.state == "finished" else "failed", value)
+        return "pruned"
+    return "complete" if run.state == "finished" else "failed"
 
 
 def metric_value(summary_json: str, metric: Metric) -> float | None:
@@ -49,6 +57,10 @@ def metric_value(summary_json: str, metric: Metric) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
+
+
+# Each suggestion asks for every ended run's; their summaries, of some kilobytes each, no longer change.
+_kept_value = lru_cache(maxsize=4096)(metric_value)
 
 
 def best_value(runs: list[Run], metric: Metric | None) -> float | None:

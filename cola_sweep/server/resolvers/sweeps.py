@@ -2,12 +2,13 @@
 
 import json
 import random
+from threading import Thread
 from typing import Any
 
 import yaml
 
 from cola_sweep.errors import UserError
-from cola_sweep.server import controller, dispatch, ids, names, run_lists, states, trials
+from cola_sweep.server import controller, dispatch, ids, names, run_lists, search, states, trials
 from cola_sweep.server.context import Context
 from cola_sweep.server.graphql import Args, Refused, Resolvers
 from cola_sweep.server.listing import listing
@@ -43,6 +44,9 @@ def _upsert(context: Context, parent: Any, args: Args) -> Args:
             except states.IllegalMove as error:
                 raise Refused(str(error)) from None
         fresh = sweeps.by_id(context.store, sweep.id)
+    if spec is not None:
+        # Before the first agent asks; the answer need not wait.
+        Thread(target=search.prepare, args=(spec.method,)).start()
     return {"sweep": fresh, "configValidationWarnings": [str(w) for w in spec.warnings] if spec else []}
 
 

@@ -8,13 +8,14 @@ Imports `cola_sweep.space` and, for `bayes` alone and only when asked, Optuna.
 """
 
 import random
+from importlib import import_module
 
 from cola_sweep.server.search.grid import next_cell
 from cola_sweep.server.search.random_draws import next_draw
 from cola_sweep.server.search.trials import Suggestion, Trial
 from cola_sweep.space import SweepSpec
 
-__all__ = ["Suggestion", "Trial", "suggest"]
+__all__ = ["Suggestion", "Trial", "prepare", "suggest"]
 
 
 def suggest(spec: SweepSpec, trials: list[Trial], seed: int, issued: int | None = None) -> Suggestion | None:
@@ -35,3 +36,9 @@ def suggest(spec: SweepSpec, trials: list[Trial], seed: int, issued: int | None 
     from cola_sweep.server.search.bayes import next_estimate
 
     return next_estimate(spec, trials, dice)
+
+
+def prepare(method: str) -> None:
+    """Import what a method needs, so that its first suggestion need not wait for that."""
+    if method == "bayes":
+        import_module("cola_sweep.server.search.bayes")

@@ -13,6 +13,8 @@ import math
 import random
 import warnings
 from collections.abc import Iterator
+from copy import copy
+from datetime import UTC, datetime
 from typing import Any
 
 import optuna
@@ -22,24 +24,26 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 
 from cola_sweep.parameters import BOUNDED, Parameter, bounds, canonical
 from cola_sweep.server.search import cells, domains
 from cola_sweep.server.search.random_draws import free_point
-from cola_sweep.server.search.trials import Point, Suggestion, Trial, nested, point_of, taken
+from cola_sweep.server.search.trials import Point, Suggestion, Trial, nested, placed, taken
 from cola_sweep.space import SweepSpec
 
 # Random trials before the estimate: at most so many, and a third of a capped sweep, but three at least.
 STARTUP, LEAST_STARTUP = 10, 3
 # Estimates asked for before a free cell is drawn, where the space is finite and the best cells are taken.
 _TRIES = 8
+_EPOCH = datetime.fromtimestamp(0, UTC)  # when a trial was makes no difference to the search
 _TOLD = {"waiting": TrialState.RUNNING, "running": TrialState.RUNNING}
 
 
 def next_estimate(spec: SweepSpec, trials: list[Trial], dice: random.Random) -> Suggestion | None:
     """The next point, or None if a finite space has no more."""
-    done = taken(spec, trials)
+    known = placed(spec, trials)
+    done = taken(known)
     total = cells.count(spec)
     if total is not None and len(done) >= total:
         return None
@@ -49,7 +53,7 @@ def next_estimate(spec: SweepSpec, trials: list[Trial], dice: random.Random) -> 
         point = free_point(spec, done, dice)
         why = f"random draw: {informative} of the first {startup} trials have a value"
         return Suggestion(nested(spec, point), why) if point is not None else None
-    for point in _estimates(spec, trials, dice):
+    for point in _estimates(spec, known, dice):
         if total is None or canonical(point) not in done:
             return Suggestion(nested(spec, point), f"TPE over {informative} trials")
     point = free_point(spec, done, dice)
@@ -61,7 +65,7 @@ def startup_trials(spec: SweepSpec) -> int:
     return min(STARTUP, max(LEAST_STARTUP, spec.run_cap // 3)) if spec.run_cap else STARTUP
 
 
-def _estimates(spec: SweepSpec, trials: list[Trial], dice: random.Random) -> Iterator[Point]:
+def _estimates(spec: SweepSpec, known: list[tuple[Trial, Point]], dice: random.Random) -> Iterator[Point]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -69,31 +73,44 @@ def _estimates(spec: SweepSpec, trials: list[Trial], dice: random.Random) -> Ite
             n_startup_trials=0, multivariate=True, constant_liar=True, seed=dice.getrandbits(32)
         )
     assert spec.metric is not None
-    study = optuna.create_study(direction=spec.metric.goal, sampler=sampler, pruner=optuna.pruners.NopPruner())
-    axes = {p.name: axis for p in spec.parameters if (axis := _axis(p))}
-    study.add_trials([told for trial in trials if (told := _told(spec, trial, axes))])
+    storage = optuna.storages.InMemoryStorage()
+    study = optuna.create_study(direction=spec.metric.goal, storage=storage)
+    number = storage.get_study_id_from_name(study.study_name)
+    axes = {p.name: axis for p in sorted(spec.parameters, key=lambda p: p.name) if (axis := _axis(p))}
+    for trial, point in known:
+        if trial.state != "unstarted":
+            storage.create_new_trial(number, _told(spec, trial, point, axes))
     for _ in range(_TRIES):
-        asked = study.ask(fixed_distributions=axes)
-        yield tuple(
-            _from_axis(p, asked.params[p.name]) if p.name in axes else domains.option(p, 0) for p in spec.parameters
-        )
+        # As `study.ask` does, which would first compare the axes of all trials to find what they share.
+        asked = storage.get_trial(storage.create_new_trial(number))
+        params = sampler.sample_relative(study, asked, axes)
+        yield tuple(_from_axis(p, params[p.name]) if p.name in axes else domains.option(p, 0) for p in spec.parameters)
 
 
-def _told(spec: SweepSpec, trial: Trial, axes: dict[str, BaseDistribution]) -> FrozenTrial | None:
-    point = point_of(spec, trial.params)
-    if point is None or trial.state == "unstarted":
-        return None
-    params = {p.name: _to_axis(p, value) for p, value in zip(spec.parameters, point, strict=True) if p.name in axes}
+class _Told(FrozenTrial):
+    """A trial that is told. Optuna copies each in depth, most of an answer's time, and then changes none."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FrozenTrial:
+        return copy(self)
+
+
+def _told(spec: SweepSpec, trial: Trial, point: Point, axes: dict[str, BaseDistribution]) -> FrozenTrial:
     value, state = _value(trial), _TOLD.get(trial.state)
     if state is None:
         ended = TrialState.PRUNED if trial.state == "pruned" else TrialState.COMPLETE
         state = TrialState.FAIL if value is None else ended
-    return create_trial(
+    return _Told(
+        number=-1,  # the study numbers its trials
+        trial_id=-1,
         state=state,
-        params=params,
-        distributions=axes,
         value=value if state == TrialState.COMPLETE else None,
-        intermediate_values={0: value} if state == TrialState.PRUNED and value is not None else None,
+        intermediate_values={0: value} if state == TrialState.PRUNED and value is not None else {},
+        params={p.name: _to_axis(p, each) for p, each in zip(spec.parameters, point, strict=True) if p.name in axes},
+        distributions={},  # of all: the axes
+        datetime_start=_EPOCH,
+        datetime_complete=_EPOCH if state.is_finished() else None,
+        user_attrs={},
+        system_attrs={},
     )
 
 

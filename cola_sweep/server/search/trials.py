@@ -12,6 +12,8 @@ from cola_sweep.space import SweepSpec
 # A run that never started gives its point back; a point whose runs die at once is given up after so many.
 ATTEMPTS = 3
 
+TrialState = Literal["waiting", "running", "complete", "pruned", "failed", "unstarted"]
+
 # One value per parameter, in the order of the specification.
 Point = tuple[Any, ...]
 
@@ -28,7 +30,7 @@ class Trial:
     """
 
     params: Mapping[str, Any]
-    state: Literal["waiting", "running", "complete", "pruned", "failed", "unstarted"]
+    state: TrialState
     value: float | None = None
 
 
@@ -66,13 +68,15 @@ def point_of(spec: SweepSpec, params: Mapping[str, Any]) -> Point | None:
     return tuple(values)
 
 
-def taken(spec: SweepSpec, trials: Iterable[Trial]) -> set[str]:
-    """The canonical points that must not be issued again."""
+def placed(spec: SweepSpec, trials: Iterable[Trial]) -> list[tuple[Trial, Point]]:
+    """The trials that lie in the space, each with its point."""
+    return [(trial, point) for trial in trials if (point := point_of(spec, trial.params)) is not None]
+
+
+def taken(known: Iterable[tuple[Trial, Point]]) -> set[str]:
+    """The canonical points of `placed` trials that must not be issued again."""
     started, unstarted = set(), Counter[str]()
-    for trial in trials:
-        point = point_of(spec, trial.params)
-        if point is None:
-            continue
+    for trial, point in known:
         if trial.state == "unstarted":
             unstarted[canonical(point)] += 1
         else:

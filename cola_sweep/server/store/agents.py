@@ -31,6 +31,7 @@ class Assignment:
 
 
 _SELECT = "SELECT id, sweep_id, name, host, state, created_at, heartbeat_at FROM agents"
+# Word for word the condition of the index `runs_open`.
 _OPEN = "runs.deleted_at IS NULL AND runs.state IN ('pending', 'running', 'preempting')"
 
 
@@ -113,9 +114,9 @@ def vanished_runs(store: Store, before: str) -> list[int]:
 
 def unstarted_runs(store: Store, before: str) -> list[int]:
     """Runs that were given to an agent before `before`, have not begun, and were not listed since."""
-    sql = """SELECT runs.id FROM assignments JOIN runs ON runs.id = assignments.run_id
-             WHERE runs.deleted_at IS NULL AND runs.state = 'pending'
-               AND coalesce(assignments.reported_at, assignments.issued_at) < ?"""
+    sql = f"""SELECT runs.id FROM assignments JOIN runs ON runs.id = assignments.run_id
+              WHERE {_OPEN} AND runs.state = 'pending'
+                AND coalesce(assignments.reported_at, assignments.issued_at) < ?"""
     return [row[0] for row in store.all(sql, (before,))]
 
 

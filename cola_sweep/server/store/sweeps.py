@@ -52,6 +52,12 @@ def of_project(store: Store, project_id: int) -> list[Sweep]:
     return [Sweep(**row) for row in rows]
 
 
+def methods(store: Store, states: Collection[str]) -> set[str]:
+    """The methods of the sweeps that are in one of these states."""
+    sql = "SELECT DISTINCT method FROM sweeps WHERE state IN (SELECT value FROM json_each(?))"
+    return {row[0] for row in store.all(sql, (json.dumps(sorted(states)),))}
+
+
 def create(
     store: Store, project_id: int, name: str, *, config: str, method: str, state: str, seed: int, **columns: Any
 ) -> Sweep:

@@ -118,6 +118,9 @@ CREATE TABLE runs (
 CREATE INDEX runs_by_sweep ON runs (sweep_id);
 CREATE INDEX runs_by_age ON runs (project_id, created_at, id) WHERE deleted_at IS NULL;
 
+-- For the clock that ends runs: the few that are open, among many. Queries must say the same condition to use it.
+CREATE INDEX runs_open ON runs (state) WHERE deleted_at IS NULL AND state IN ('pending', 'running', 'preempting');
+
 -- What run.alert() said.
 CREATE TABLE alerts (
     id INTEGER PRIMARY KEY,
