@@ -1,8 +1,8 @@
 """Several stock `wandb agent` processes on one machine, each with its share of it.
 
 `cola-sweep agents ENTITY/PROJECT/ID --n 2` starts two agents, gives each its own GPU (or an equal
-share of the cores), joins their output line by line, and ends them together. Imports nothing of
-ours but the error and the hub's probe; the search stays with the server, the trials with the agents.
+share of the cores), joins their output line by line, and ends them together. Imports of ours the
+error, the hub's probe and, when it runs, `connection`; the search stays with the server, the trials with the agents.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 from cola_sweep.errors import UserError
 from cola_sweep.hub import hub_answers
@@ -24,6 +25,8 @@ STEPS = (
     "stopping trials; interrupt again to kill",
     "killing",
 )
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+INTERRUPTED = tuple(128 + number for number in SIGNALS)  # exit codes, as a shell has them
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,34 +38,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run the agents to their end; 0 when each ended well, else the first other exit code."""
-    for flag, value in (("--n", args.n), ("--count", args.count)):
-        if value is not None and value < 1:
-            raise UserError(flag, got=value, rule="must be at least 1", fix=f"write {flag} 1")
+    """Run the agents to their end; see `run` for the exit code.
+
+    Raises:
+        UserError: a flag, the server or the sweep cannot be used.
+    """
+    require_positive("--n", args.n)
+    require_positive("--count", args.count)
     hub_answers()  # one look for all trials, which inherit the answer
-    return run(args.sweep, n=args.n, count=args.count, env=os.environ)
+    env = dict(os.environ)  # now: what wandb adds when it connects is for this process alone
+    return run(sweep_path(args.sweep), n=args.n, count=args.count, env=env)
+
+
+def require_positive(flag: str, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise UserError(flag, got=value, rule="must be at least 1", fix=f"write {flag} 1")
+
+
+def sweep_path(sweep: str) -> str:
+    """The whole path of a sweep that is there; an agent would look for it 20 s long, and each would complain."""
+    from cola_sweep.connection import connect, find_sweep
+
+    found = find_sweep(connect(), sweep)
+    return f"{found.entity}/{found.project}/{found.id}"
 
 
 def run(sweep: str, *, n: int, env: Mapping[str, str], count: int | None = None) -> int:
-    """Start `n` agents on `sweep` and wait for them; see `main`."""
+    """Start `n` agents on `sweep` and wait for them.
+
+    Returns 0 when each ended well by itself, else the first other exit code; 128 + signal if only a signal ended them.
+    """
     command = [sys.executable, "-m", "wandb", "agent", *(["--count", str(count)] if count else []), sweep]
-    agents = [
-        subprocess.Popen(
-            command, env=share, text=True, errors="replace", bufsize=1,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            # A terminal's Ctrl-C must reach agents through us alone, or each would count it twice.
-            start_new_session=True,
-        )
-        for share in shares(n, env, gpus=visible_gpus(env), cores=usable_cores())
-    ]  # fmt: skip
-    readers = [threading.Thread(target=_relay, args=(i, agent)) for i, agent in enumerate(agents, 1)]
-    for reader in readers:
-        reader.start()
-    with _forwarded_signals(agents):
+    agents: list[subprocess.Popen[str]] = []
+    with _forwarded_signals(agents) as forwarded:
+        for share in shares(n, env, gpus=visible_gpus(env), cores=usable_cores()):
+            agent = subprocess.Popen(
+                command, env=share, text=True, errors="replace", bufsize=1,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                # A terminal's Ctrl-C must reach agents through us alone, or each would count it twice.
+                start_new_session=True,
+            )  # fmt: skip
+            agents.append(agent)
+        readers = [threading.Thread(target=_relay, args=(i, agent)) for i, agent in enumerate(agents, 1)]
+        for reader in readers:
+            reader.start()
         codes = [agent.wait() for agent in agents]
     for reader in readers:
         reader.join()
-    return next((code if code > 0 else 128 - code for code in codes if code), 0)
+    return next((code if code > 0 else 128 - code for code in codes if code), forwarded.exit_code)
 
 
 def shares(n: int, env: Mapping[str, str], *, gpus: list[str], cores: int) -> list[dict[str, str]]:
@@ -110,15 +133,18 @@ class _forwarded_signals:
     def __init__(self, agents: list["subprocess.Popen[str]"]) -> None:
         self._agents = agents
         self._received = 0
+        self.exit_code = 0
 
-    def __enter__(self) -> None:
-        self._previous = {number: signal.signal(number, self._forward) for number in (signal.SIGINT, signal.SIGTERM)}
+    def __enter__(self) -> Self:
+        self._previous = {number: signal.signal(number, self._forward) for number in SIGNALS}
+        return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
     def _forward(self, number: int, _frame: object) -> None:
+        self.exit_code = 128 + number
         self._received = min(self._received + 1, len(STEPS))
         print(f"agents: {STEPS[self._received - 1]}", file=sys.stderr, flush=True)
         for agent in self._agents:

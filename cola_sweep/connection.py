@@ -79,6 +79,26 @@ def home(api: Any) -> tuple[str, str]:
     return entity, api.settings["project"] or DEFAULT_PROJECT
 
 
+def find_sweep(api: Any, path: str) -> Any:
+    """The sweep at `entity/project/id`, `project/id`, `id`, or the address of its page.
+
+    Raises:
+        UserError: that is no path, or there is no such sweep.
+    """
+    parts = [part for part in path.partition("?")[0].strip("/ ").replace("/sweeps/", "/").split("/") if part]
+    if "://" in path:
+        parts = parts[2:]
+    if not 1 <= len(parts) <= 3:
+        raise UserError(
+            "SWEEP", got=path, rule="is not a sweep's path", fix="write entity/project/id, project/id or id"
+        )
+    entity, project = home(api)
+    full = "/".join([entity, project][: 3 - len(parts)] + parts)
+    return ask(
+        lambda: api.sweep(full), f"sweep {full}", missing="does not exist; write the path that `wandb sweep` printed"
+    )
+
+
 def ask(call: Callable[[], T], where: str, *, missing: str = "was not found; look for it on the server") -> T:
     """`call`, with what the client raises as one line. The client has retried by then, for REQUEST_SECONDS at most."""
     try:

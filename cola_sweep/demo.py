@@ -34,24 +34,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run the sweep and write its report; 0 if at least one trial finished.
+    """Run the sweep and write its report; 0 if at least one trial finished and nobody interrupted.
 
     Raises:
         UserError: the sweep file is refused, or the server cannot start.
     """
+    agents.require_positive("--n", args.n)
     if not args.sweep.is_file():
         raise UserError("--sweep", got=str(args.sweep), rule="is no file", fix="run it where sweeps/demo.yaml is")
     begin = time.monotonic()
     with server(FOLDER / "server") as env:
         sweep = create_sweep(args.sweep, env)
         print(f"sweep {sweep}", flush=True)
-        agents.run(sweep, n=args.n, env=env)
-        subprocess.run(cola_sweep("report", sweep, "--out", str(REPORTS)), env=env, check=True)
+        code = agents.run(sweep, n=args.n, env=env)
+        if reported := subprocess.run(cola_sweep("report", sweep, "--out", str(REPORTS)), env=env).returncode:
+            return reported
     with (REPORTS / sweep.split("/")[-1] / "runs.csv").open(newline="", encoding="utf-8") as file:
         states = [row["state"] for row in csv.DictReader(file)]
     finished = states.count("finished")
     print(f"{finished} of {len(states)} trials finished; from server to report in {time.monotonic() - begin:.0f} s")
     print(f"its pages: cola-sweep serve --data-dir {FOLDER / 'server'}")
+    if code in agents.INTERRUPTED:
+        return code
     return 0 if finished else 1
 
 

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from cola_sweep import frames, stats
-from cola_sweep.connection import ask, connect, home, server_errors, within
+from cola_sweep.connection import ask, connect, find_sweep, home, server_errors, within
 from cola_sweep.errors import UserError
 
 T = TypeVar("T")
@@ -80,7 +80,7 @@ def pull(sweep_path: str | None = None, *, predictions_of: int = PREDICTIONS_OF)
 
 def read(api: Any, sweep_path: str | None = None, *, predictions_of: int = PREDICTIONS_OF) -> SweepResults:
     """Like `pull`, from an `api` that is connected."""
-    sweep = _newest_sweep(api) if sweep_path is None else _sweep(api, sweep_path)
+    sweep = _newest_sweep(api) if sweep_path is None else find_sweep(api, sweep_path)
     path = f"{sweep.entity}/{sweep.project}/{sweep.id}"
     config = sweep.config or {}
     metric, goal = _objective(config)
@@ -105,21 +105,6 @@ def read(api: Any, sweep_path: str | None = None, *, predictions_of: int = PREDI
         histories=frames.histories_frame(epochs),
         predictions={run_id: table for run_id, table in tables.items() if table is not None},
         notes=tuple(notes),
-    )
-
-
-def _sweep(api: Any, path: str) -> Any:
-    parts = [part for part in path.strip("/ ").replace("/sweeps/", "/").split("/") if part]
-    if "://" in path:
-        parts = parts[2:]
-    if not 1 <= len(parts) <= 3:
-        raise UserError(
-            "SWEEP", got=path, rule="is not a sweep's path", fix="write entity/project/id, project/id or id"
-        )
-    entity, project = home(api)
-    full = "/".join([entity, project][: 3 - len(parts)] + parts)
-    return ask(
-        lambda: api.sweep(full), f"sweep {full}", missing="does not exist; `make report` without SWEEP takes the newest"
     )
 
 

@@ -1,14 +1,19 @@
 """Agents on one machine: shares, joined output, exit codes, signals; the agent itself is a stand-in."""
 
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from cola_sweep.agents import run, shares, visible_gpus
+from cola_sweep import connection
+from cola_sweep.agents import run, shares, sweep_path, visible_gpus
+from cola_sweep.errors import UserError
+from tests.fake_sweep import FakeApi, FakeSweep
 
 # Says who it is and how it ends; `wait` makes it a trial that runs until it is asked twice to stop.
 STAND_IN = """
@@ -68,5 +73,25 @@ def test_interrupts_reach_the_agents_one_by_one(stand_in: dict[str, str]) -> Non
     assert "asked once" in child.stdout.readline()
     child.send_signal(signal.SIGINT)
     assert "asked twice" in child.stdout.readline()
-    assert child.wait(timeout=20) == 0
+    assert child.wait(timeout=20) == 130
     child.stdout.close()
+
+
+def test_a_short_path_is_made_whole_before_any_agent_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = FakeApi([FakeSweep("ada/cola-sweep/s1")], [])
+    monkeypatch.setattr(connection, "connect", lambda: api)
+    assert sweep_path("s1") == "ada/cola-sweep/s1"
+    with pytest.raises(UserError, match=r"^sweep ada/cola-sweep/s2: does not exist; write the path"):
+        sweep_path("s2")
+
+
+def test_a_server_that_does_not_run_is_one_line_and_starts_no_agent(tmp_path: Path) -> None:
+    with socket.socket() as held:  # bound, not listening: connections are refused
+        held.bind(("127.0.0.1", 0))
+        env = os.environ | {"WANDB_BASE_URL": f"http://127.0.0.1:{held.getsockname()[1]}", "COLA_SWEEP_HUB": "0"}
+        done = subprocess.run(
+            [sys.executable, "-m", "cola_sweep", "agents", "e/p/s"], env=env, cwd=tmp_path, capture_output=True,
+            text=True,
+        )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"error: http://127.*the W&B server does not answer.*\n", done.stderr)

@@ -1,11 +1,16 @@
 """The demo's own steps; the whole of it runs as `make demo`."""
 
+import os
 import sys
 from argparse import Namespace
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cola_sweep import demo
 from cola_sweep.demo import client_environment, create_sweep, main
 from cola_sweep.errors import UserError
 
@@ -43,3 +48,44 @@ def test_a_refused_sweep_is_one_line_with_wandbs_own_words(tmp_path: Path) -> No
 def test_it_says_where_to_stand_when_the_sweep_file_is_missing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--sweep: got '.*none\.yaml'; is no file"):
         main(Namespace(sweep=tmp_path / "none.yaml", n=2))
+
+
+@pytest.fixture
+def steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """The demo with made-up steps: how its agents and its report end, and the states that its report lists."""
+
+    def run(*, agents: int = 0, report: int = 0, states: tuple[str, ...] = ("finished",)) -> int:
+        (tmp_path / "x.yaml").touch()
+        (tmp_path / "reports" / "s1").mkdir(parents=True)
+        (tmp_path / "reports" / "s1" / "runs.csv").write_text("\n".join(("state", *states)))
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(demo, "server", lambda _: nullcontext(dict(os.environ)))
+        monkeypatch.setattr(demo, "create_sweep", lambda *_: "e/p/s1")
+        monkeypatch.setattr(demo.agents, "run", lambda *_, **__: agents)
+        monkeypatch.setattr(demo, "cola_sweep", lambda *_: [sys.executable, "-c", f"raise SystemExit({report})"])
+        return main(Namespace(sweep=Path("x.yaml"), n=2))
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("ends", "code"),
+    [
+        ({}, 0),
+        ({"states": ("failed", "finished")}, 0),
+        ({"states": ("failed",)}, 1),
+        ({"states": ()}, 1),
+        ({"agents": 1}, 0),
+        ({"agents": 130}, 130),
+        ({"report": 2}, 2),
+    ],
+)
+def test_the_exit_code_tells_whether_a_trial_finished_and_every_step_was_done(
+    steps: Callable[..., int], ends: dict[str, Any], code: int
+) -> None:
+    assert steps(**ends) == code
+
+
+def test_no_agent_is_no_demo() -> None:
+    with pytest.raises(UserError, match="--n: got 0; must be at least 1"):
+        main(Namespace(sweep=Path("x.yaml"), n=0))

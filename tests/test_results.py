@@ -91,6 +91,7 @@ def test_the_newest_sweep_is_the_default() -> None:
         "cola-sweep/k3x9a1bc",
         "k3x9a1bc",
         "https://wandb.example/ada/cola-sweep/sweeps/k3x9a1bc",
+        "https://wandb.example/ada/cola-sweep/sweeps/k3x9a1bc?nw=nwuserada",
     ],
 )
 def test_a_sweep_is_named_by_its_path_or_a_part_of_it(path: str) -> None:
@@ -106,7 +107,7 @@ def test_the_project_and_entity_set_for_wandb_are_used() -> None:
 @pytest.mark.parametrize(
     ("sweeps", "path", "message"),
     [
-        ([FakeSweep()], "nosuch", r"^sweep ada/cola-sweep/nosuch: does not exist; `make report` without SWEEP"),
+        ([FakeSweep()], "nosuch", r"^sweep ada/cola-sweep/nosuch: does not exist; write the path that `wandb sweep`"),
         ([FakeSweep()], "a/b/c/d", r"^SWEEP: got 'a/b/c/d'; is not a sweep's path"),
         ([FakeSweep("eve/other/x")], None, r"^project ada/cola-sweep: does not exist; start one with `wandb sweep"),
         ([], None, r"^project ada/cola-sweep: has no sweep yet; start one"),
