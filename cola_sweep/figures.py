@@ -66,15 +66,18 @@ def _draw(findings: Findings) -> Iterator[Figure]:
         partial(_best_so_far, findings=findings),
     )
     for parameter in findings.parameters:
-        values = ranked.dropna(subset=[parameter.column])
-        if len(values):
+        # A null is a choice like any other, but has no place on an axis of numbers.
+        has_value = ranked[parameter.column].notna()
+        values = ranked if parameter.scale == "categorical" else ranked[has_value]
+        if has_value.any():
+            won = values.index[0] == ranked.index[0]
             shown = {"log": " on a logarithmic axis", "linear": "", "categorical": "; dashes are means"}[
                 parameter.scale
             ]
             yield _figure(
                 f"parameter-{re.sub(r'[^A-Za-z0-9_.-]+', '-', parameter.name)}",
-                f"Best {metric} of each run against {parameter.name}{shown}; the ringed run won.",
-                partial(_against, runs=values, parameter=parameter, metric=metric),
+                f"Best {metric} of each run against {parameter.name}{shown}{'; the ringed run won' if won else ''}.",
+                partial(_against, runs=values, parameter=parameter, metric=metric, ringed=int(won)),
             )
     curves = _curves_of(findings)
     if any(len(curve) > 1 for curve in curves.values()):
@@ -113,7 +116,8 @@ def _best_so_far(axes: Axes, findings: Findings) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _against(axes: Axes, runs: pd.DataFrame, parameter: Parameter, metric: str) -> None:
+def _against(axes: Axes, runs: pd.DataFrame, parameter: Parameter, metric: str, ringed: int) -> None:
+    """Each run's best value; a ring around the first `ringed` of them."""
     size = 14 if len(runs) > 200 else 34
     if parameter.scale == "categorical":
         names, places = _categories(runs[parameter.column])
@@ -130,17 +134,20 @@ def _against(axes: Axes, runs: pd.DataFrame, parameter: Parameter, metric: str) 
         x = runs[parameter.column].astype(float).to_numpy()
         axes.set_xscale(parameter.scale)
     axes.scatter(x, runs["best"], s=size, color=BLUE, alpha=0.75, linewidths=0)
-    axes.scatter(x[:1], runs["best"].iloc[:1], s=4 * size, facecolors="none", edgecolors=ORANGE, linewidths=2)
+    axes.scatter(x[:ringed], runs["best"].iloc[:ringed], s=4 * size, facecolors="none", edgecolors=ORANGE, linewidths=2)
     axes.set(xlabel=_short(parameter.name, 50), ylabel=_short(metric, 50))
 
 
 def _categories(values: pd.Series) -> tuple[list[str], np.ndarray]:
-    """The distinct values as text, numbers in numeric order, and the place of each value among them."""
-    distinct = list(values.unique())
+    """The distinct values as text, numbers in numeric order and null last, and the place of each value among them."""
+    distinct = list(values.dropna().unique())
     numeric = all(isinstance(value, int | float | np.number) for value in distinct)
     distinct.sort(key=float if numeric else str)
     names = [f"{value:.6g}" if isinstance(value, float | np.floating) else str(value) for value in distinct]
-    return names, values.map({value: place for place, value in enumerate(distinct)}).to_numpy()
+    places = values.map({value: place for place, value in enumerate(distinct)})
+    if values.isna().any():
+        names.append("–")
+    return names, places.fillna(len(distinct)).to_numpy(dtype=int)
 
 
 def _short(text: str, most: int = 24) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 import re
 import xml.etree.ElementTree as ElementTree
 
+import pandas as pd
 import pytest
 
 from cola_sweep import figures, results
@@ -75,10 +76,31 @@ def test_names_with_markup_dollars_or_underscores_are_drawn_as_they_are(findings
         assert "<b>" not in figure.svg
 
 
-def test_values_that_are_missing_for_some_runs_are_left_out(findings: Findings) -> None:
-    lr = findings.results.runs["config.lr"].where(findings.results.runs.index != 0)
-    names = [figure.name for figure in figures.draw(find(changed(findings.results, **{"config.lr": lr})))]
-    assert "parameter-lr" in names
+def about(findings: Findings, name: str) -> tuple[str, list[str]]:
+    """Caption and words of the figure of a parameter."""
+    (figure,) = (figure for figure in figures.draw(findings) if figure.name == f"parameter-{name}")
+    root = ElementTree.fromstring(figure.svg)
+    return figure.caption, [element.text or "" for element in root.iter() if element.tag.endswith("text")]
+
+
+def test_a_null_is_one_of_the_choices_and_may_win(findings: Findings) -> None:
+    winner = findings.ranked["id"].iloc[0]
+    column = pd.Series([16, 32, 64] * 4).where(findings.results.runs["id"] != winner)
+    caption, words = about(find(changed(findings.results, **{"config.batch_size": column})), "batch_size")
+    assert caption.endswith("; the ringed run won.")
+    assert [word for word in words if word in ("16", "32", "64", "–")] == ["16", "32", "64", "–"]
+
+
+def test_no_run_is_ringed_where_the_winner_has_no_place_on_the_axis(findings: Findings) -> None:
+    winner = findings.ranked["id"].iloc[0]
+    column = findings.results.runs["config.lr"].where(findings.results.runs["id"] != winner)
+    caption, _ = about(find(changed(findings.results, **{"config.lr": column})), "lr")
+    assert caption == "Best valid/mcc of each run against lr on a logarithmic axis."
+
+
+def test_a_parameter_that_no_ranked_run_has_is_not_drawn(findings: Findings) -> None:
+    names = [figure.name for figure in figures.draw(find(changed(findings.results, **{"config.lr": float("nan")})))]
+    assert "parameter-lr" not in names
 
 
 def test_inline_figures_share_no_id_and_follow_the_theme(drawn: list[figures.Figure]) -> None:
