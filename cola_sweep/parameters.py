@@ -78,11 +78,12 @@ class Parameter:
     a: float = 1.0
     b: float = 1.0
 
-    @property
-    def name(self) -> str:
-        return ".".join(self.path)
+    # These are asked for once per trial and cell of a grid, so they are worked out once.
 
-    # The next three are asked for once per trial and cell of a grid, so they are worked out once.
+    @cached_property
+    def name(self) -> str:
+        """The path with dots."""
+        return ".".join(self.path)
 
     @cached_property
     def options(self) -> tuple[Any, ...]:

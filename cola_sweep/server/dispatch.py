@@ -143,7 +143,7 @@ def _next(store: Store, agent: Agent, sweep: Sweep) -> list[Command]:
         if spec is None or spec.controller == "local" or spec.engine:
             return []
         prior = runs.outlines(store, sweep.id, prior=True)
-        told = [trials.trial(run, spec.metric) for run in [*known, *prior]]
+        told = [trials.trial(run, sweep.config) for run in [*known, *prior]]
         issued = runs.next_number(store, sweep.project_id, sweep.id) - 1
         if suggestion := suggest(spec, told, sweep.seed, issued):
             run = enqueue(store, sweep, trials.wrapped(suggestion.params))

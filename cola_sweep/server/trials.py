@@ -8,10 +8,10 @@ from typing import Any
 
 from cola_sweep.errors import UserError
 from cola_sweep.server.paths import lookup
-from cola_sweep.server.search import Trial
+from cola_sweep.server.search import Trial, placed
 from cola_sweep.server.search.trials import TrialState
 from cola_sweep.server.states import OPEN_RUN
-from cola_sweep.server.store.runs import Outline, Run
+from cola_sweep.server.store.runs import ENDED, Outline, Run
 from cola_sweep.space import Metric, SweepSpec, read_text
 
 # Members of a summary object (`define_metric(summary=...)`) by how well they say what the best epoch gave.
@@ -27,13 +27,20 @@ def spec_of(config: str) -> SweepSpec | None:
         return None
 
 
-def trial(run: Outline, metric: Metric | None) -> Trial:
-    """What the search is told of a run."""
-    params, state = plain(json.loads(run.params_json)), trial_state(run)
-    if metric is None:
-        return Trial(params, state)
-    ended = state not in ("waiting", "running")
-    return Trial(params, state, (_kept_value if ended else metric_value)(run.summary_json, metric))
+def trial(run: Outline, config: str) -> Trial:
+    """What the search of a sweep, given by its YAML text, is told of a run."""
+    # Each suggestion asks for all of them, and only those that have ended stay as they are.
+    return (_kept_trial if run.state in ENDED else _trial)(run, config)
+
+
+def _trial(run: Outline, config: str) -> Trial:
+    spec = spec_of(config)
+    assert spec is not None, "no search without a specification"
+    value = metric_value(run.summary_json, spec.metric) if spec.metric else None
+    return placed(spec, plain(json.loads(run.params_json)), trial_state(run), value)
+
+
+_kept_trial = lru_cache(maxsize=4096)(_trial)
 
 
 def trial_state(run: Outline) -> TrialState:
@@ -57,10 +64,6 @@ def metric_value(summary_json: str, metric: Metric) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
-
-
-# Each suggestion asks for every ended run's; their summaries, of some kilobytes each, no longer change.
-_kept_value = lru_cache(maxsize=4096)(metric_value)
 
 
 def best_value(runs: list[Run], metric: Metric | None) -> float | None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cola_sweep.parameters import canonical
-from cola_sweep.server.search import Trial, cells, domains, suggest
+from cola_sweep.server.search import Trial, cells, domains, placed, suggest
 from cola_sweep.server.search.trials import ATTEMPTS
 from cola_sweep.space import SweepSpec, read_mapping
 
@@ -73,7 +73,7 @@ def test_values_lie_in_their_space_and_have_its_type(method: str, constraints: d
         suggestion = suggest(spec, trials, seed=3)
         assert suggestion is not None
         assert holds(suggestion.params["p"]), suggestion
-        trials.append(Trial(suggestion.params, "complete", float(i)))
+        trials.append(placed(spec, suggestion.params, "complete", float(i)))
     if method == "bayes":
         assert suggestion.why == "TPE over 7 trials"
 
@@ -112,13 +112,13 @@ def test_a_grid_gives_each_cell_once_to_any_number_of_agents(data: st.DataObject
         if suggestion is None and not waiting:
             break
         if suggestion and (not waiting or data.draw(st.booleans())):
-            trials.append(Trial(suggestion.params, "waiting"))
+            trials.append(placed(spec, suggestion.params, "waiting"))
             continue
         i = data.draw(st.sampled_from(waiting))
         lost = sum(t.params == trials[i].params and t.state == "unstarted" for t in trials)
         fates = ["running", "complete", "failed", "pruned"] + (["unstarted"] if lost < ATTEMPTS - 1 else [])
         fate = data.draw(st.sampled_from(fates))
-        trials[i] = Trial(trials[i].params, fate)
+        trials[i] = placed(spec, trials[i].params, fate)
         if fate != "unstarted":
             started.append(canonical(trials[i].params))
     expected = [{"a": a, "n": {"b": b, "c": None}} for a, b in itertools.product([1, 5.0, "x"], [1, 2, 3])]
@@ -127,7 +127,7 @@ def test_a_grid_gives_each_cell_once_to_any_number_of_agents(data: st.DataObject
 
 def test_a_cell_whose_runs_never_start_is_given_up() -> None:
     spec = sweep("grid", {"a": {"values": [1, 2]}})
-    dead = [Trial({"a": 1}, "unstarted")] * ATTEMPTS
+    dead = [placed(spec, {"a": 1}, "unstarted")] * ATTEMPTS
     assert suggest(spec, dead[1:], 0).params == {"a": 1}  # type: ignore[union-attr]
     assert suggest(spec, dead, 0).params == {"a": 2}  # type: ignore[union-attr]
 
@@ -135,7 +135,7 @@ def test_a_cell_whose_runs_never_start_is_given_up() -> None:
 def test_a_large_grid_is_not_laid_out() -> None:
     spec = sweep("grid", {"a": {"min": 1, "max": 10**9}, "b": {"min": 1, "max": 10**9}})
     assert cells.count(spec) == 10**18
-    assert suggest(spec, [Trial({"a": 1, "b": 1}, "running")], 0).params == {"a": 1, "b": 2}  # type: ignore[union-attr]
+    assert suggest(spec, [placed(spec, {"a": 1, "b": 1}, "running")], 0).params == {"a": 1, "b": 2}  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("method", ["random", "bayes"])
@@ -146,7 +146,7 @@ def test_a_finite_space_is_exhausted_without_repeats(method: str, seed: int) -> 
     spec = sweep(method, {"a": values, "b": {"distribution": "q_uniform", "min": 0, "max": 1, "q": 0.5}}, run_cap=9)
     trials: list[Trial] = []
     while suggestion := suggest(spec, trials, seed):
-        trials.append(Trial(suggestion.params, "complete", float(len(trials))))
+        trials.append(placed(spec, suggestion.params, "complete", float(len(trials))))
         assert len(trials) <= 9
     assert len({canonical(t.params) for t in trials}) == 9
 
@@ -154,7 +154,7 @@ def test_a_finite_space_is_exhausted_without_repeats(method: str, seed: int) -> 
 @pytest.mark.parametrize("method", ["random", "bayes"])
 def test_the_same_trials_and_seed_give_the_same_suggestion(method: str) -> None:
     spec = sweep(method, {"a": {"min": 0.0, "max": 1.0}}, run_cap=9)
-    trials = [Trial({"a": i / 10}, "complete", i / 10) for i in range(5)]
+    trials = [placed(spec, {"a": i / 10}, "complete", i / 10) for i in range(5)]
     assert suggest(spec, trials, 7) == suggest(spec, list(trials), 7)
     assert suggest(spec, trials, 7) != suggest(spec, trials, 8)
     # A deleted run leaves the list, and must not bring the random stream back to where it was.
@@ -168,25 +168,33 @@ def test_bayes_goes_where_the_metric_is_good() -> None:
         suggestion = suggest(spec, trials, seed=1)
         assert suggestion is not None
         a = suggestion.params["a"]
-        trials.append(Trial(suggestion.params, "complete", -((a - 0.7) ** 2)))
+        trials.append(placed(spec, suggestion.params, "complete", -((a - 0.7) ** 2)))
     assert sum(abs(t.params["a"] - 0.7) < 0.15 for t in trials[10:]) > 14  # 9 by chance
 
 
 def test_agents_that_ask_bayes_at_once_get_different_points() -> None:
     spec = read_mapping({**BAYES, "parameters": {"a": {"values": list(range(30))}}})
-    trials = [Trial({"a": i}, "complete", float(i)) for i in range(12)]
+    trials = [placed(spec, {"a": i}, "complete", float(i)) for i in range(12)]
     for _ in range(8):
         suggestion = suggest(spec, trials, seed=1)
         assert suggestion is not None
         assert suggestion.why.startswith("TPE")
-        trials.append(Trial(suggestion.params, "running"))
+        trials.append(placed(spec, suggestion.params, "running"))
     assert len({t.params["a"] for t in trials}) == 20
 
 
 def test_trials_without_a_value_teach_bayes_nothing() -> None:
     spec = read_mapping({**BAYES, "run_cap": 9, "parameters": {"a": {"min": 0.0, "max": 1.0}}})
-    blank = [Trial({"a": 0.5}, "failed"), Trial({"a": 0.1}, "complete"), Trial({"a": 0.2}, "complete", math.nan)]
-    told = [Trial({"a": 0.3}, "complete", 1.0), Trial({"a": 0.4}, "pruned", 0.5), Trial({"a": 9}, "complete", 3.0)]
+    blank = [
+        placed(spec, {"a": 0.5}, "failed"),
+        placed(spec, {"a": 0.1}, "complete"),
+        placed(spec, {"a": 0.2}, "complete", math.nan),
+    ]
+    told = [
+        placed(spec, {"a": 0.3}, "complete", 1.0),
+        placed(spec, {"a": 0.4}, "pruned", 0.5),
+        placed(spec, {"a": 9}, "complete", 3.0),
+    ]
     assert suggest(spec, blank * 4, 0).why == "random draw: 0 of the first 3 trials have a value"  # type: ignore[union-attr]
     assert suggest(spec, blank + told, 0).why == "TPE over 3 trials"  # type: ignore[union-attr]
 

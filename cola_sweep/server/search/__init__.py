@@ -12,10 +12,10 @@ from importlib import import_module
 
 from cola_sweep.server.search.grid import next_cell
 from cola_sweep.server.search.random_draws import next_draw
-from cola_sweep.server.search.trials import Suggestion, Trial
+from cola_sweep.server.search.trials import Suggestion, Trial, placed
 from cola_sweep.space import SweepSpec
 
-__all__ = ["Suggestion", "Trial", "prepare", "suggest"]
+__all__ = ["Suggestion", "Trial", "placed", "prepare", "suggest"]
 
 
 def suggest(spec: SweepSpec, trials: list[Trial], seed: int, issued: int | None = None) -> Suggestion | None:

@@ -13,7 +13,6 @@ import math
 import random
 import warnings
 from collections.abc import Iterator
-from copy import copy
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,7 +28,7 @@ from optuna.trial import FrozenTrial, TrialState
 from cola_sweep.parameters import BOUNDED, Parameter, bounds, canonical
 from cola_sweep.server.search import cells, domains
 from cola_sweep.server.search.random_draws import free_point
-from cola_sweep.server.search.trials import Point, Suggestion, Trial, nested, placed, taken
+from cola_sweep.server.search.trials import Point, Suggestion, Trial, nested, taken
 from cola_sweep.space import SweepSpec
 
 # Random trials before the estimate: at most so many, and a third of a capped sweep, but three at least.
@@ -42,8 +41,7 @@ _TOLD = {"waiting": TrialState.RUNNING, "running": TrialState.RUNNING}
 
 def next_estimate(spec: SweepSpec, trials: list[Trial], dice: random.Random) -> Suggestion | None:
     """The next point, or None if a finite space has no more."""
-    known = placed(spec, trials)
-    done = taken(known)
+    done = taken(trials)
     total = cells.count(spec)
     if total is not None and len(done) >= total:
         return None
@@ -53,7 +51,7 @@ def next_estimate(spec: SweepSpec, trials: list[Trial], dice: random.Random) -> 
         point = free_point(spec, done, dice)
         why = f"random draw: {informative} of the first {startup} trials have a value"
         return Suggestion(nested(spec, point), why) if point is not None else None
-    for point in _estimates(spec, known, dice):
+    for point in _estimates(spec, trials, dice):
         if total is None or canonical(point) not in done:
             return Suggestion(nested(spec, point), f"TPE over {informative} trials")
     point = free_point(spec, done, dice)
@@ -65,7 +63,7 @@ def startup_trials(spec: SweepSpec) -> int:
     return min(STARTUP, max(LEAST_STARTUP, spec.run_cap // 3)) if spec.run_cap else STARTUP
 
 
-def _estimates(spec: SweepSpec, known: list[tuple[Trial, Point]], dice: random.Random) -> Iterator[Point]:
+def _estimates(spec: SweepSpec, trials: list[Trial], dice: random.Random) -> Iterator[Point]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -77,9 +75,9 @@ def _estimates(spec: SweepSpec, known: list[tuple[Trial, Point]], dice: random.R
     study = optuna.create_study(direction=spec.metric.goal, storage=storage)
     number = storage.get_study_id_from_name(study.study_name)
     axes = {p.name: axis for p in sorted(spec.parameters, key=lambda p: p.name) if (axis := _axis(p))}
-    for trial, point in known:
-        if trial.state != "unstarted":
-            storage.create_new_trial(number, _told(spec, trial, point, axes))
+    for trial in trials:
+        if trial.point is not None and trial.state != "unstarted":
+            storage.create_new_trial(number, _told(spec, trial, trial.point, axes))
     for _ in range(_TRIES):
         # As `study.ask` does, which would first compare the axes of all trials to find what they share.
         asked = storage.get_trial(storage.create_new_trial(number))
@@ -88,10 +86,10 @@ def _estimates(spec: SweepSpec, known: list[tuple[Trial, Point]], dice: random.R
 
 
 class _Told(FrozenTrial):
-    """A trial that is told. Optuna copies each in depth, most of an answer's time, and then changes none."""
+    """A trial that is told. Optuna would copy each in depth, for most of an answer's time; it may have this one."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> FrozenTrial:
-        return copy(self)
+        return self
 
 
 def _told(spec: SweepSpec, trial: Trial, point: Point, axes: dict[str, BaseDistribution]) -> FrozenTrial:

@@ -6,7 +6,7 @@ issued again (see `trials.ATTEMPTS`).
 
 from cola_sweep.parameters import canonical
 from cola_sweep.server.search import cells
-from cola_sweep.server.search.trials import Suggestion, Trial, nested, placed, taken
+from cola_sweep.server.search.trials import Suggestion, Trial, nested, taken
 from cola_sweep.space import SweepSpec
 
 
@@ -14,7 +14,7 @@ def next_cell(spec: SweepSpec, trials: list[Trial]) -> Suggestion | None:
     """The first cell that no trial has, or None."""
     total = cells.count(spec)
     assert total is not None, "space.read_mapping refuses grids without end"
-    done = taken(placed(spec, trials))
+    done = taken(trials)
     for index in range(total):
         point = cells.point(spec, index)
         if canonical(point) not in done:

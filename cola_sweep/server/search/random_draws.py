@@ -4,7 +4,7 @@ import random
 
 from cola_sweep.parameters import canonical
 from cola_sweep.server.search import cells, domains
-from cola_sweep.server.search.trials import Point, Suggestion, Trial, nested, placed, taken
+from cola_sweep.server.search.trials import Point, Suggestion, Trial, nested, taken
 from cola_sweep.space import SweepSpec
 
 # Draws before a free cell is sought in order: enough unless nearly all of the space, or of its probability, is taken.
@@ -13,7 +13,7 @@ _TRIES = 64
 
 def next_draw(spec: SweepSpec, trials: list[Trial], dice: random.Random) -> Suggestion | None:
     """A point that no trial has, or None if a finite space has no more."""
-    point = free_point(spec, taken(placed(spec, trials)), dice)
+    point = free_point(spec, taken(trials), dice)
     return Suggestion(nested(spec, point), "random draw") if point is not None else None
 
 

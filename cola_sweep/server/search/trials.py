@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from cola_sweep.parameters import Parameter, canonical
@@ -27,11 +28,18 @@ class Trial:
         state: `waiting` was handed out and has not started; `pruned` was stopped early; `failed`
             started and ended badly; `unstarted` ended, or was given up, before it began.
         value: the metric at its best epoch, if it is known and finite.
+        point: of the space; None if the arguments lie outside. `placed` finds it.
     """
 
     params: Mapping[str, Any]
     state: TrialState
-    value: float | None = None
+    value: float | None
+    point: Point | None
+
+    @cached_property
+    def key(self) -> str:
+        """The point as a text."""
+        return canonical(self.point)
 
 
 @dataclass(frozen=True)
@@ -68,19 +76,21 @@ def point_of(spec: SweepSpec, params: Mapping[str, Any]) -> Point | None:
     return tuple(values)
 
 
-def placed(spec: SweepSpec, trials: Iterable[Trial]) -> list[tuple[Trial, Point]]:
-    """The trials that lie in the space, each with its point."""
-    return [(trial, point) for trial in trials if (point := point_of(spec, trial.params)) is not None]
+def placed(spec: SweepSpec, params: Mapping[str, Any], state: TrialState, value: float | None = None) -> Trial:
+    """A trial of these arguments, with its point in the space."""
+    return Trial(params, state, value, point_of(spec, params))
 
 
-def taken(known: Iterable[tuple[Trial, Point]]) -> set[str]:
-    """The canonical points of `placed` trials that must not be issued again."""
+def taken(trials: Iterable[Trial]) -> set[str]:
+    """The keys of the points that must not be issued again."""
     started, unstarted = set(), Counter[str]()
-    for trial, point in known:
+    for trial in trials:
+        if trial.point is None:
+            continue
         if trial.state == "unstarted":
-            unstarted[canonical(point)] += 1
+            unstarted[trial.key] += 1
         else:
-            started.add(canonical(point))
+            started.add(trial.key)
     return started | {key for key, times in unstarted.items() if times >= ATTEMPTS}
 
 
