@@ -18,12 +18,17 @@ RUN_COLUMNS = ("id", "name", "state", "created", "url", "best", "last", "logged"
 def by_epoch(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """History rows merged to one an epoch, as Lightning logs the losses and metrics of an epoch in separate rows.
 
-    Rows that hold nothing but values of single training steps (`*_step`) are dropped. Where no epoch was
-    logged (another project's sweep) each row stays, with its place as the epoch.
+    Rows that hold nothing but values of single training steps (`*_step`) are dropped, and so are those of no
+    epoch, such as the cost of the trial. Where no epoch was logged at all (another project's sweep) each row
+    stays, with its place as the epoch.
     """
+    rows = list(rows)
+    has_epochs = any(_number(row.get("epoch")) is not None for row in rows)
     epochs: dict[float, dict[str, Any]] = {}
     for place, row in enumerate(rows):
         values = {key: number for key, value in row.items() if (number := _number(value)) is not None}
+        if has_epochs and "epoch" not in values:
+            continue
         epoch = values.pop("epoch", float(place))
         step = values.pop("trainer/global_step", values.get("_step", float(place)))
         values = {key: value for key, value in values.items() if not key.startswith("_") and not key.endswith("_step")}

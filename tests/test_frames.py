@@ -19,6 +19,7 @@ def test_rows_of_one_epoch_become_one_and_single_steps_are_dropped() -> None:
         {"valid/mcc": 0.2, "epoch": 0, "trainer/global_step": 74, "_step": 1, "conf": {"_type": "image-file"}},
         {"train/loss_epoch": 0.7, "epoch": 0, "trainer/global_step": 74, "_step": 2, "_timestamp": 1.0},
         {"valid/mcc": "NaN", "epoch": 1, "trainer/global_step": 149, "_step": 3, "valid/ok": True},
+        {"cost/seconds": 41.5, "trainer/global_step": 149, "_step": 4},
     ]
     first, second = frames.by_epoch(rows)
     assert first == {"epoch": 0, "step": 74, "valid/mcc": 0.2, "train/loss_epoch": 0.7}
