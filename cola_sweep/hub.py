@@ -6,6 +6,7 @@ client is used, and a "no" puts the client into its offline mode, in which its c
 Imports nothing of ours but the error.
 """
 
+import http.client
 import os
 import sys
 import urllib.error
@@ -40,15 +41,15 @@ def hub_answers() -> bool:
 
 def _probe() -> bool:
     endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-    request = urllib.request.Request(endpoint, method="HEAD")
     try:
+        request = urllib.request.Request(endpoint, method="HEAD")
         with urllib.request.urlopen(request, timeout=PROBE_SECONDS):
             return True
     except urllib.error.HTTPError as error:
         # Any status of the hub's own is an answer; a gateway's or proxy's complaint is not.
         error.close()
         return error.code < 500 and error.code != 407
-    except (OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):
         return False
 
 

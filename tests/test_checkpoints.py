@@ -96,6 +96,12 @@ def test_a_hub_that_refuses_puts_its_client_offline(endpoint, monkeypatch):
     assert huggingface_hub.is_offline_mode()
 
 
+@pytest.mark.parametrize("address", ["http://127.0.0.1:port", "nowhere", "http://[x"])
+def test_an_endpoint_that_cannot_be_does_not_answer(monkeypatch, address):
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    assert not hub.hub_answers()
+
+
 @pytest.mark.parametrize(("variable", "value"), [("COLA_SWEEP_HUB", "0"), ("HF_HUB_OFFLINE", "1")])
 def test_a_decision_in_the_environment_is_not_probed(endpoint, monkeypatch, variable, value):
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{endpoint.server_port}")
