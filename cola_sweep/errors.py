@@ -30,12 +30,15 @@ class UserError(Exception):
 
 
 def run_main(main: Callable[[], int]) -> int:
-    """Call `main` and return its exit code; a `UserError` becomes one line on stderr and 2."""
+    """Call `main` and return its exit code; a `UserError` becomes one line on stderr and 2, Ctrl-C one and 130."""
     try:
         return main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return 130
 
 
 class ArgumentParser(argparse.ArgumentParser):

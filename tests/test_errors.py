@@ -22,6 +22,14 @@ def test_a_user_error_is_exit_code_2_and_a_bug_keeps_its_traceback(capsys: pytes
         run_main(lambda: 1 // 0)
 
 
+def test_an_interrupt_is_one_line_and_exit_code_130(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> int:
+        raise KeyboardInterrupt
+
+    assert run_main(interrupted) == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
+
+
 def test_a_wrong_flag_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         ArgumentParser(prog="tool").parse_args(["--typo"])
