@@ -18,7 +18,8 @@ install: $(VENV)/installed ## create .venv and install every package at its lock
 
 # torch goes first and with what it needs, so that the platform's own build of it is taken.
 $(VENV)/installed: requirements.lock pyproject.toml
-	@test -n "$(PYTHON)" || { echo "error: python3.11: not found; Python 3.11 or newer is needed; install it or set PYTHON=" >&2; exit 2; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "error: PYTHON: got '$(PYTHON)'; must be Python 3.11 or newer; install it, or set PYTHON=" >&2; exit 2; }
 	@echo "installing into $(VENV) (once, a few minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) install --constraint requirements.lock $$(grep '^torch==' requirements.lock)
