@@ -6,6 +6,7 @@ Imports wandb (inside functions: it is heavy) and the user error.
 import http.client
 import os
 import queue
+import ssl
 import threading
 import urllib.error
 import urllib.request
@@ -62,6 +63,8 @@ def check_reachable(base_url: str) -> None:
         pass
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            return  # it answers; which certificates hold is set for the client, in ways of its own
         raise UserError(
             base_url,
             rule=f"the W&B server does not answer ({reason})",

@@ -3,9 +3,12 @@
 import os
 import re
 import socket
+import ssl
 import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -66,6 +69,14 @@ def test_a_proxy_is_not_asked_for_this_machine(server: str, monkeypatch: pytest.
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     connection.check_reachable(server)
+
+
+def test_a_certificate_is_for_the_client_to_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise urllib.error.URLError(ssl.SSLCertVerificationError("unable to get local issuer certificate"))
+
+    monkeypatch.setattr(urllib.request.OpenerDirector, "open", refuse)
+    connection.check_reachable("https://wandb.example")
 
 
 def test_what_does_not_speak_http_is_one_line() -> None:
