@@ -181,8 +181,11 @@ def _hub_folder(repository: str) -> Path:
             WHERE, got=repository, rule="the hub shows no such model, and there is no such folder",
             fix="check the name; a private or gated model needs hf auth login",
         ) from error  # fmt: skip
-    except (OSError, ValueError) as error:
-        rule = "the hub refused it" if answers else "the hub does not answer and its cache has no such model"
+    except Exception as error:  # the client lets those of its HTTP library through, whichever that is
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        rule = f"the hub did not give it ({reason})"
+        if not answers:
+            rule = "the hub does not answer and its cache has no such model"
         raise UserError(
             WHERE, got=repository, rule=rule, fix=f"use {PACKAGED}, a folder, or try again online"
         ) from error

@@ -151,12 +151,22 @@ def test_the_hub_corpus_has_glues_domains(monkeypatch):
     assert corpus.valid.domains == ("in",) * 527 + ("out",) * 516
 
 
-def test_a_hub_that_does_not_answer_is_named(monkeypatch):
+class HttpLibraryError(Exception):
+    """No OSError and no ValueError, as those of httpx are not."""
+
+
+@pytest.mark.parametrize("kind", [ConnectionError, HttpLibraryError])
+@pytest.mark.parametrize(
+    ("answers", "rule"),
+    [("0", "the hub does not answer and its cache has no CoLA"), ("1", "the hub does not give nyu-mll/glue")],
+)
+def test_a_hub_that_does_not_give_cola_is_named(monkeypatch, kind, answers, rule):
     def load_dataset(*_: str) -> None:
-        raise ConnectionError("Couldn't reach nyu-mll/glue")
+        raise kind("Couldn't reach nyu-mll/glue")
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    with pytest.raises(UserError, match="the hub does not answer and its cache has no CoLA"):
+    monkeypatch.setenv("COLA_SWEEP_HUB", answers)
+    with pytest.raises(UserError, match=rule):
         load_corpus("hub")
 
 
