@@ -18,6 +18,7 @@ class Context:
         urls: makes the signed upload and download addresses that answers carry.
         user: whose key the request bore.
         search_seed: seed of a sweep made now, or None for one of the server's choosing.
+        writer: the process that asks, where several write to one run at once (see `shared.py`).
     """
 
     store: Store
@@ -25,3 +26,4 @@ class Context:
     urls: Urls
     user: User
     search_seed: int | None = None
+    writer: str | None = None

@@ -6,7 +6,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cola_sweep.server import auth
+from cola_sweep.server import auth, shared
 from cola_sweep.server.blobs import Blobs
 from cola_sweep.server.bodies import Json, refusal
 from cola_sweep.server.context import Context
@@ -67,7 +67,8 @@ class Door:
         user = auth.allowed(request, self.store, urls)
         request.state.urls, request.state.store = urls, self.store
         if user is not None:
-            request.state.context = Context(self.store, self.blobs, urls, user, self.search_seed)
+            writer = shared.writer(request.headers)
+            request.state.context = Context(self.store, self.blobs, urls, user, self.search_seed, writer)
         elif request.scope["path"] not in self.open_paths:
             if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
                 return to_sign_in(request)

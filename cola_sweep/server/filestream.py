@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cola_sweep.server import dispatch, states
+from cola_sweep.server import dispatch, shared, states
 from cola_sweep.server.context import Context
 from cola_sweep.server.graphql import HttpRefusal
-from cola_sweep.server.store import Store, runs, streams
+from cola_sweep.server.store import Store, runs, shared_lines, streams
 
 _STREAMS: Mapping[str, streams.Stream] = {
     "wandb-history.jsonl": "history",
@@ -42,7 +42,7 @@ def receive(context: Context, entity: str, project: str, run_name: str, body: An
         post = parse(body)
     except ValueError as error:
         raise HttpRefusal(400, f"file_stream of run {run_name}: {error}") from None
-    run = _store(context.store, entity, project, run_name, post)
+    run = _store(context.store, entity, project, run_name, post, context.writer)
     if run.sweep_id is not None:
         dispatch.on_stream(context.store, run, body)
         run = runs.by_id(context.store, run.id) or run
@@ -102,27 +102,35 @@ def _object(text: str) -> str:
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 
-def _store(store: Store, entity: str, project: str, run_name: str, post: Post) -> runs.Run:
+def _store(store: Store, entity: str, project: str, run_name: str, post: Post, writer: str | None) -> runs.Run:
     with store.write():
         run = runs.find(store, entity, project, run_name)
         if run is None:
             raise HttpRefusal(404, f"there is no run {entity}/{project}/{run_name}")
         for part in post.chunks:
-            streams.write(store, run.id, part)
-        changes: dict[str, Any] = {"heartbeat_at": store.now(), **_state(store, run, post)}
+            for piece in [part] if writer is None else shared_lines.placed(store, run, writer, part):
+                streams.write(store, run.id, piece)
+        changes: dict[str, Any] = {"heartbeat_at": store.now(), **_state(store, run, post, writer)}
         if post.summary is not None:
-            changes["summary_json"] = post.summary
+            changes["summary_json"] = post.summary if writer is None else _joined(store, run, post.summary)
         runs.update(store, run.id, **changes)
         stored = runs.by_id(store, run.id)
     assert stored is not None
     return stored
 
 
-def _state(store: Store, run: runs.Run, post: Post) -> dict[str, Any]:
+def _joined(store: Store, run: runs.Run, summary: str) -> str:
+    now = runs.by_id(store, run.id) or run
+    return json.dumps(shared.merged_summary(json.loads(now.summary_json), json.loads(summary), now.last_step))
+
+
+def _state(store: Store, run: runs.Run, post: Post, writer: str | None) -> dict[str, Any]:
     before = "preempting" if post.preempting else run.state
     if post.complete:
         state = states.completed(before, post.exitcode, stopping=bool(run.stop_requested))
         return {"state": state, "exitcode": post.exitcode, "finished_at": store.now()}
     if before == "preempting":
         return {"state": "preempting"}
+    if writer is not None and before in runs.ENDED:
+        return {}  # another of its processes has ended it
     return {"state": "running", "exitcode": None, "finished_at": None}

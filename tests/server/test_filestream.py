@@ -1,6 +1,7 @@
 """What a running client posts, and what is left of it."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from cola_sweep.server import filestream
 from cola_sweep.server.context import Context
 from cola_sweep.server.graphql import HttpRefusal
-from cola_sweep.server.store import Store, projects, runs, streams
+from cola_sweep.server.store import Store, projects, runs, shared_lines, streams
 from cola_sweep.server.store.runs import Run
 from tests.server.conftest import Clock
 
@@ -181,3 +182,51 @@ def test_any_split_and_repetition_gives_the_same_run(
         assert written("split", [*posted, *parts]) == written("whole", [(0, len(rows))])
     finally:
         store.close()
+
+
+def test_processes_that_share_a_run_keep_all_their_lines(context: Context, run: Run) -> None:
+    one, two = replace(context, writer="one"), replace(context, writer="two")
+    post(one, history(0, {"_step": 0, "a": 1}, {"_step": 1, "a": 2}) | {"complete": False})
+    post(two, history(0, {"_step": 0, "b": 1}))
+    post(one, history(1, {"_step": 1, "a": 2}, {"_step": 2, "a": 3}))  # its line 1 comes again
+    assert streams.history_rows(context.store, run.id) == [
+        {"_step": 0, "a": 1},
+        {"_step": 1, "a": 2},
+        {"_step": 2, "b": 1},
+        {"_step": 3, "a": 3},
+    ]
+    post(one, lines("output.log", 0, "one 1%", "one next"))
+    post(two, lines("output.log", 0, "two"))
+    post(one, lines("output.log", 0, "one 100%"))
+    assert [text for _, text in streams.console(context.store, run.id, first=9)] == ["one 100%", "one next", "two"]
+    post(one, lines("wandb-summary.json", 0, {"a": 3, "_step": 2}))
+    post(two, lines("wandb-summary.json", 0, {"b": 1, "_step": 0}))
+    assert json.loads(stored(context).summary_json) == {"a": 3, "b": 1, "_step": 3}
+    post(one, {"complete": True, "exitcode": 0})
+    post(two, {})
+    assert stored(context).state == "finished"
+
+
+POSTS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 6), st.integers(1, 4)), min_size=1, max_size=12)
+
+
+@settings(max_examples=30, deadline=None)
+@given(posts=POSTS)
+def test_no_interleaving_of_shared_lines_loses_one(
+    posts: list[tuple[str, int, int]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    store = Store(tmp_path_factory.mktemp("shared") / "server.db", clock=lambda: 0.0)
+    project = projects.ensure(store, "ada", "p")
+    run = runs.create(store, project.id, "r1", state="running", display_name="calm-owl-1")
+    sent = []
+    try:
+        for writer, offset, count in posts:
+            texts = [f"{writer} {offset + i}" for i in range(count)]
+            sent += texts
+            now = runs.by_id(store, run.id) or run
+            for piece in shared_lines.placed(store, now, writer, streams.chunk("console", offset, texts)):
+                streams.write(store, run.id, piece)
+        kept = streams.console(store, run.id, first=1000)
+    finally:
+        store.close()
+    assert kept == list(enumerate(dict.fromkeys(sent)))

@@ -92,6 +92,28 @@ made.update_state("failed")
 print(json.dumps([again, [run.state for run in wandb.Api().runs("deleted")], [p.name for p in api.projects()]]))
 """
 
+SHARED = """
+import json, os, subprocess, sys, wandb
+env, child = dict(os.environ), len(sys.argv) > 1
+settings = wandb.Settings(mode="shared", x_label="child" if child else "main", x_primary=not child)
+settings.x_update_finish_state = not child
+with wandb.init(project="shared", id="both", config={} if child else {"lr": 1}, settings=settings) as run:
+    for i in range(3):
+        run.log({"child" if child else "main": i})
+    print("said by", settings.x_label)
+    if not child:
+        subprocess.run([sys.executable, __file__, "child"], env=env, check=True)
+if not child:
+    run = wandb.Api().run("shared/both")
+    rows = list(run.scan_history())
+    print(json.dumps({
+        "state": run.state, "lr": run.config["lr"], "steps": [row["_step"] for row in rows],
+        **{label: [row[label] for row in rows if label in row] for label in ("main", "child")},
+        "summary": [run.summary["main"], run.summary["child"], run.summary["_step"]],
+        "console": sorted([line.label, line.content] for line in run.console_logs()),
+    }))
+"""
+
 
 @pytest.fixture
 def python(live_server: LiveServer, tmp_path: Path) -> Any:
@@ -159,3 +181,15 @@ def test_a_deleted_run_cannot_begin_again(python: Any) -> None:
     again, states, projects = python(DELETED)
     assert (again, states) == ("refused", ["failed"])
     assert "deleted" in projects
+
+
+def test_processes_that_share_a_run_lose_nothing(python: Any) -> None:
+    assert python(SHARED) == {
+        "state": "finished",
+        "lr": 1,
+        "steps": list(range(6)),
+        "main": [0, 1, 2],
+        "child": [0, 1, 2],
+        "summary": [2, 2, 5],
+        "console": [["child", "said by child"], ["main", "said by main"]],
+    }

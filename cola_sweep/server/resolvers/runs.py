@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from cola_sweep.server import history_keys, ids, names, run_lists
+from cola_sweep.server import history_keys, ids, names, run_lists, shared
 from cola_sweep.server.context import Context
 from cola_sweep.server.graphql import Args, HttpRefusal, Refused, Resolvers
 from cola_sweep.server.resolvers import artifact_changes
@@ -157,7 +157,7 @@ def _adopt_or_make(context: Context, given: Args) -> tuple[Run, bool]:
 
 def _beginning(context: Context, run: Run) -> dict[str, Any]:
     """What changes when a process takes up a run without resuming it: one that has ended begins anew."""
-    if run.state in runs.ENDED:
+    if run.state in runs.ENDED and context.writer is None:
         streams.clear(context.store, run.id)
     return {
         "state": "running",
@@ -180,6 +180,9 @@ def _changes(given: Args) -> dict[str, Any]:
 
 
 def _changed(context: Context, run: Run, changes: dict[str, Any]) -> Run:
+    if context.writer is not None and "config_json" in changes:  # it does not know what the others configured
+        config = shared.merged_config(json.loads(run.config_json), json.loads(changes["config_json"]))
+        changes = {**changes, "config_json": json.dumps(config)}
     runs.update(context.store, run.id, **changes)
     changed = runs.by_id(context.store, run.id)
     assert changed is not None

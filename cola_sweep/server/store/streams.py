@@ -141,8 +141,8 @@ def rewind(store: Store, run_id: int, step: int) -> None:
 def clear(store: Store, run_id: int) -> None:
     """Forget every line of a run, and what was kept of them."""
     with store.write() as db:
-        for stream in ("history", "events", "console"):
-            db.execute(f"DELETE FROM {stream} WHERE run_id = ?", (run_id,))
+        for table in ("history", "events", "console", "shared_lines"):
+            db.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))
         nothing = {"history_lines": 0, "events_lines": 0, "console_lines": 0, "last_step": None}
         runs.update(store, run_id, **nothing, keys_json="{}", system_json="{}", summary_json="{}")
 

@@ -156,6 +156,16 @@ CREATE TABLE console (
     PRIMARY KEY (run_id, line)
 ) WITHOUT ROWID;
 
+-- Of runs that several processes write at once: the line of the run that a process's own line became.
+CREATE TABLE shared_lines (
+    run_id INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    stream TEXT NOT NULL,                  -- history events console
+    writer TEXT NOT NULL,                  -- the process
+    number INTEGER NOT NULL,               -- of the line as the process counts
+    line INTEGER NOT NULL,
+    PRIMARY KEY (run_id, stream, writer, number)
+) WITHOUT ROWID;
+
 -- Files of runs whose bytes have arrived; the bytes lie in the data folder.
 CREATE TABLE files (
     id INTEGER PRIMARY KEY,
