@@ -22,6 +22,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, cast
 
 from graphql import GraphQLSyntaxError, OperationType, Undefined, parse, value_from_ast_untyped
@@ -229,6 +230,7 @@ class _Execution:
         return True
 
 
+@lru_cache(maxsize=4096)
 def snake_case(name: str) -> str:
     """`historyLineCount` as `history_line_count`."""
     return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()

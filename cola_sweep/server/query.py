@@ -81,6 +81,19 @@ def matches(condition: Filter, view: View) -> bool:
     return all(_fulfils(key, wanted, view) for key, wanted in condition.items())
 
 
+def roots(condition: Filter) -> set[str]:
+    """The roots whose values `matches` may ask for."""
+    found = set()
+    for key, wanted in condition.items():
+        if key in ("$and", "$or", "$nor"):
+            inner = wanted if isinstance(wanted, list) else []
+        else:
+            inner = [wanted] if key == "$not" else []
+            found.add(split_key(key)[0])
+        found = found.union(*(roots(part) for part in inner if isinstance(part, dict)))
+    return found & ROOTS
+
+
 def _fulfils(key: str, wanted: Any, view: View) -> bool:
     if key in ("$and", "$or", "$nor"):
         if not isinstance(wanted, list) or not all(isinstance(part, dict) for part in wanted):

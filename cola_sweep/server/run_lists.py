@@ -8,7 +8,7 @@ so that runs which appear, change or vanish between pages shift nothing.
 import binascii
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from cola_sweep.server import query
@@ -16,54 +16,54 @@ from cola_sweep.server.connections import page
 from cola_sweep.server.graphql import Refused
 from cola_sweep.server.store import Store, runs
 from cola_sweep.server.store.database import seconds
-from cola_sweep.server.store.runs import Run
+from cola_sweep.server.store.runs import Part
 
 
 class RunView(Mapping[str, Any]):
-    """A run as filters and orders see it; JSON columns are parsed once and only if asked for."""
+    """A run as filters and orders see it, over its `_columns`; JSON is parsed once, and only if asked for."""
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
+    def __init__(self, row: Part) -> None:
+        self.row = row
         self._values: dict[str, Any] = {}
 
     def __getitem__(self, root: str) -> Any:
         if root not in self._values:
-            self._values[root] = _READ[root](self.run)
+            self._values[root] = _value(root, self.row)
         return self._values[root]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_READ)
+        return iter(query.ROOTS)
 
     def __len__(self) -> int:
-        return len(_READ)
+        return len(query.ROOTS)
 
 
-def _duration(run: Run) -> float:
-    """Seconds from when the run was made to its last sign of life."""
-    return max(seconds(run.finished_at or run.heartbeat_at or run.created_at) - seconds(run.created_at), 0.0)
-
-
-_READ: Mapping[str, Callable[[Run], Any]] = {
-    "name": lambda run: run.name,
-    "display_name": lambda run: run.display_name,
-    "state": lambda run: run.state,
-    "group": lambda run: run.group_name,
-    "job_type": lambda run: run.job_type,
-    "sweep": lambda run: run.sweep_name,
-    "host": lambda run: run.host,
-    "username": lambda run: run.user_name,
-    "notes": lambda run: run.notes,
-    "commit": lambda run: run.commit_hash,
-    "created_at": lambda run: run.created_at,
-    "updated_at": lambda run: run.updated_at,
-    "heartbeat_at": lambda run: run.heartbeat_at,
-    "duration": _duration,
-    "tags": lambda run: json.loads(run.tags_json),
-    "config": lambda run: json.loads(run.config_json),
-    "summary_metrics": lambda run: json.loads(run.summary_json),
-    "system_metrics": lambda run: json.loads(run.system_json),
-    "keys_info": lambda run: {"keys": json.loads(run.keys_json)},
+# The columns behind the roots of filters and orders; a root that is not here is a column itself.
+_COLUMNS = {
+    "group": ("group_name",),
+    "sweep": ("sweep_name",),
+    "username": ("user_name",),
+    "commit": ("commit_hash",),
+    "duration": ("created_at", "heartbeat_at", "finished_at"),
+    "tags": ("tags_json",),
+    "config": ("config_json",),
+    "summary_metrics": ("summary_json",),
+    "system_metrics": ("system_json",),
+    "keys_info": ("keys_json",),
 }
+
+
+def _columns(roots: Collection[str]) -> set[str]:
+    return {column for root in roots for column in _COLUMNS.get(root, (root,))}
+
+
+def _value(root: str, row: Part) -> Any:
+    first = row[_COLUMNS.get(root, (root,))[0]]
+    if root == "duration":  # seconds from when the run was made to its last sign of life
+        return max(seconds(row["finished_at"] or row["heartbeat_at"] or first) - seconds(first), 0.0)
+    if root == "keys_info":
+        return {"keys": json.loads(first)}
+    return json.loads(first) if root in _COLUMNS and _COLUMNS[root][0].endswith("_json") else first
 
 
 def count(store: Store, project_id: int, filters: str | None = None) -> int:
@@ -75,7 +75,8 @@ def count(store: Store, project_id: int, filters: str | None = None) -> int:
     condition, only, whole = _understood(filters)
     if whole:
         return runs.count(store, project_id, only)
-    return len(_matching(runs.select(store, project_id, only), condition))
+    rows = runs.parts(store, project_id, _columns(query.roots(condition)), only)
+    return sum(_matches(condition, RunView(row)) for row in rows)
 
 
 def connection(
@@ -86,14 +87,12 @@ def connection(
     order: str | None = None,
     first: int | None = None,
     after: str | None = None,
-    also: Callable[[Run], bool] | None = None,
-    only: Mapping[str, Collection[str]] | None = None,
+    only: Mapping[str, Collection[Any]] | None = None,
 ) -> dict[str, Any]:
     """A page of a project's runs.
 
     Args:
         filters, order, first, after: as the client sends them.
-        also: what every run must fulfil besides.
         only: as for `runs.select`, besides what the filters say: `{"sweep": {"abc123"}}`.
 
     Raises:
@@ -103,22 +102,29 @@ def connection(
     wanted = {**wanted, **{key: set(values) & set(wanted.get(key, values)) for key, values in (only or {}).items()}}
     by = query.parse_order(order)
     place = _place(after) if after else None
-    if whole and also is None and query.split_key(by.key) == ("created_at", ""):
+    if whole and query.split_key(by.key) == ("created_at", ""):
         begin = (str(place[0]), place[1]) if place else None
         limit = None if first is None else first + 1
         found = runs.select(store, project_id, wanted, newest_first=by.descending, after=begin, limit=limit)
-        return page(found, first, lambda run: _cursor(run.created_at, run))
-    found = runs.select(store, project_id, wanted)
-    if also is not None:
-        found = [run for run in found if also(run)]
-    views = [RunView(run) for run in found]
-    kept = [(by.value(view), view.run) for view in views if _matches(condition, view)]
-    kept.sort(key=lambda item: (by.rank(item[0]), item[1].id))
+        return page(found, first, lambda run: _cursor(run.created_at, run.id))
+    rows = runs.parts(store, project_id, _columns(query.roots(condition) | query.roots({by.key: None})), wanted)
+    views = [view for row in rows if _matches(condition, view := RunView(row))]
+    kept = _ordered([(by.value(view), view.row["id"]) for view in views], by)
     if place is not None:
         behind = (by.rank(place[0]), place[1])
-        kept = [item for item in kept if (by.rank(item[0]), item[1].id) > behind]
-    values = {run.id: value for value, run in kept}
-    return page([run for _, run in kept], first, lambda run: _cursor(values[run.id], run))
+        kept = [item for item in kept if (by.rank(item[0]), item[1]) > behind]
+    listed = page(kept, first, lambda item: _cursor(*item))
+    chosen = runs.by_ids(store, [edge["node"][1] for edge in listed["edges"]])
+    # One that was deleted since is left out.
+    edges = [{**edge, "node": chosen[edge["node"][1]]} for edge in listed["edges"] if edge["node"][1] in chosen]
+    return {**listed, "edges": edges}
+
+
+def _ordered(items: list[tuple[Any, int]], by: query.Order) -> list[tuple[Any, int]]:
+    """(value, id) pairs, which come by id, by `by.rank` and id; sorted by plain keys, which is much faster."""
+    valued = [item for item in items if item[0] is not None]
+    valued.sort(key=lambda item: (isinstance(item[0], str), item[0]), reverse=by.descending)
+    return valued + [item for item in items if item[0] is None]
 
 
 def _understood(filters: str | None) -> tuple[query.Filter, dict[str, Collection[str]], bool]:
@@ -138,12 +144,8 @@ def _matches(condition: query.Filter, view: RunView) -> bool:
         raise Refused(str(error)) from None
 
 
-def _matching(found: list[Run], condition: query.Filter) -> list[Run]:
-    return [run for run in found if _matches(condition, RunView(run))]
-
-
-def _cursor(value: Any, run: Run) -> str:
-    return b64encode(json.dumps([value, run.id]).encode()).decode()
+def _cursor(value: Any, run_id: int) -> str:
+    return b64encode(json.dumps([value, run_id]).encode()).decode()
 
 
 def _place(cursor: str) -> tuple[Any, int]:

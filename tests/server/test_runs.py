@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cola_sweep.server import ids, run_lists
+from cola_sweep.server import ids, query, run_lists
 from cola_sweep.server.context import Context
 from cola_sweep.server.graphql import Answer, HttpRefusal, execute
 from cola_sweep.server.resolvers import resolvers
@@ -423,6 +423,16 @@ class TestLists:
             assert [edge["node"]["name"] for edge in found["runs"]["edges"]] == names
             assert found["runCount"] == len(names)
 
+    @pytest.mark.parametrize("root", sorted(query.ROOTS))
+    def test_every_root_can_be_filtered_and_ordered_by(
+        self, context: Context, project: projects.Project, root: str
+    ) -> None:
+        there, gone = (json.dumps({"$or": [{root: {"$exists": wanted}}]}) for wanted in (True, False))
+        both = [run_lists.connection(context.store, project.id, filters=f, order=f"-{root}") for f in (there, gone)]
+        counts = [run_lists.count(context.store, project.id, f) for f in (there, gone)]
+        assert [len(found["edges"]) for found in both] == counts
+        assert sum(counts) == len(runs.select(context.store, project.id))
+
     @pytest.mark.parametrize("given", [{"filters": "{"}, {"filters": '{"a": {"$x": 1}}'}, {"cursor": "???"}])
     def test_what_cannot_be_understood_is_refused(
         self, context: Context, project: projects.Project, given: dict[str, str]
@@ -439,7 +449,7 @@ class TestLists:
 
     def test_lists_are_narrowed_by_those_who_ask_for_a_sweep(self, context: Context, project: projects.Project) -> None:
         narrowed = run_lists.connection(
-            context.store, project.id, only={"sweep": {"s1"}}, also=lambda run: run.name != "r0", first=2
+            context.store, project.id, only={"sweep": {"s1"}, "name": {"r1", "r2", "r3", "r4"}}, first=2
         )
         assert [edge["node"].name for edge in narrowed["edges"]] == ["r1", "r2"]
         assert narrowed["pageInfo"]["hasNextPage"]

@@ -69,8 +69,7 @@ def _runs(context: Context, agent: Agent, args: Args) -> Args:
         order=args.get("order"),
         first=args.get("first"),
         after=args.get("after"),
-        only={"sweep": {sweep.name}},
-        also=lambda run: run.agent_id == agent.id,
+        only={"agent": {agent.id}},
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from cola_sweep.server.store.database import Store
 
+Part = sqlite3.Row  # some columns of a run, by name
 ENDED = frozenset({"finished", "failed", "crashed", "killed"})
 
 
@@ -113,7 +114,7 @@ def outlines(store: Store, sweep_id: int, *, prior: bool = False) -> list[Outlin
 def select(
     store: Store,
     project_id: int,
-    only: Mapping[str, Collection[str]] | None = None,
+    only: Mapping[str, Collection[Any]] | None = None,
     *,
     newest_first: bool = False,
     after: tuple[str, int] | None = None,
@@ -122,7 +123,7 @@ def select(
     """A project's runs by age.
 
     Args:
-        only: wanted values by column: `name`, `state` or `sweep` (its short name).
+        only: wanted values by column: `name`, `state`, `sweep` (its short name) or `agent` (its row).
         newest_first: the order of `created_at`; equal ones follow `id` upwards either way.
         after: begin behind this (created_at, id).
     """
@@ -137,13 +138,28 @@ def select(
     return [Run(**row) for row in store.all(sql, [*values, -1 if limit is None else limit])]
 
 
-def count(store: Store, project_id: int, only: Mapping[str, Collection[str]] | None = None) -> int:
+def parts(
+    store: Store, project_id: int, columns: Collection[str], only: Mapping[str, Collection[Any]] | None = None
+) -> list[Part]:
+    """`id` and these columns of the runs that `select` would give, by id: what judging many of them takes."""
+    wrong = set(columns) - set(Run.__annotations__)
+    assert not wrong, f"not columns of a run: {sorted(wrong)}"
+    where, values = _where(project_id, only or {})
+    named = ["runs.id", *("sweeps.name AS sweep_name" if name == "sweep_name" else f"runs.{name}" for name in columns)]
+    sql = f"SELECT {', '.join(named)} FROM runs {_sweeps_for(columns, only)} WHERE {where} ORDER BY runs.id"
+    return store.all(sql, values)
+
+
+def by_ids(store: Store, run_ids: Collection[int]) -> dict[int, Run]:
+    """The runs in these rows; a deleted one is not there."""
+    sql = f"{_SELECT} WHERE runs.id IN (SELECT value FROM json_each(?)) AND runs.deleted_at IS NULL"
+    return {row["id"]: Run(**row) for row in store.all(sql, (json.dumps(list(run_ids)),))}
+
+
+def count(store: Store, project_id: int, only: Mapping[str, Collection[Any]] | None = None) -> int:
     """How many runs `select` would give without limit."""
     where, values = _where(project_id, only or {})
-    row = store.one(
-        f"SELECT count(*) FROM runs LEFT JOIN sweeps ON sweeps.id = runs.sweep_id WHERE {where}",
-        values,
-    )
+    row = store.one(f"SELECT count(*) FROM runs {_sweeps_for((), only)} WHERE {where}", values)
     return int(row[0]) if row else 0
 
 
@@ -252,8 +268,14 @@ def alerts(store: Store, run_id: int) -> list[dict[str, Any]]:
     return [dict(row) for row in store.all(sql, (run_id,))]
 
 
-def _where(project_id: int, only: Mapping[str, Collection[str]]) -> tuple[str, list[Any]]:
-    columns = {"name": "runs.name", "state": "runs.state", "sweep": "sweeps.name"}
+def _sweeps_for(columns: Collection[str], only: Mapping[str, Collection[Any]] | None) -> str:
+    """The join with sweeps if columns or wanted values need it: it reads every row, a count else the index alone."""
+    needed = "sweep_name" in columns or "sweep" in (only or {})
+    return "LEFT JOIN sweeps ON sweeps.id = runs.sweep_id" if needed else ""
+
+
+def _where(project_id: int, only: Mapping[str, Collection[Any]]) -> tuple[str, list[Any]]:
+    columns = {"name": "runs.name", "state": "runs.state", "sweep": "sweeps.name", "agent": "runs.agent_id"}
     where = "runs.project_id = ? AND runs.deleted_at IS NULL"
     values: list[Any] = [project_id]
     for name, wanted in only.items():

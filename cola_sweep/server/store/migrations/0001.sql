@@ -116,7 +116,8 @@ CREATE TABLE runs (
     UNIQUE (project_id, name)
 );
 CREATE INDEX runs_by_sweep ON runs (sweep_id);
-CREATE INDEX runs_by_age ON runs (project_id, created_at, id) WHERE deleted_at IS NULL;
+-- deleted_at, always null here, spares a count the table.
+CREATE INDEX runs_by_age ON runs (project_id, created_at, id, deleted_at) WHERE deleted_at IS NULL;
 
 -- For the clock that ends runs: the few that are open, among many. Queries must say the same condition to use it.
 CREATE INDEX runs_open ON runs (state) WHERE deleted_at IS NULL AND state IN ('pending', 'running', 'preempting');
