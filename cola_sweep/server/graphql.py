@@ -108,7 +108,7 @@ def execute(
 ) -> Answer:
     """Run one operation of the document `text`. Never raises but `HttpRefusal` and what is `transient`."""
     try:
-        operation, fragments = _select(parse(text, no_location=True), operation_name)
+        operation, fragments = _select(_parsed(text), operation_name)
     except (GraphQLSyntaxError, Refused) as error:
         return Answer(errors=[{"message": str(error)}])
     root = {OperationType.MUTATION: "Mutation", OperationType.QUERY: "Query"}.get(operation.operation)
@@ -117,6 +117,11 @@ def execute(
     execution = _Execution(resolvers, context, fragments, _variables(operation, variables or {}), Answer())
     execution.answer.data = execution.object({"__typename": root}, [operation.selection_set], ())
     return execution.answer
+
+
+@lru_cache(maxsize=256)  # a client sends the same few texts again and again
+def _parsed(text: str) -> DocumentNode:
+    return parse(text, no_location=True)
 
 
 def operation_label(text: str) -> str:
