@@ -14,8 +14,6 @@ from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import IO
-from urllib.error import URLError
-from urllib.request import ProxyHandler, build_opener
 
 from cola_sweep.errors import UserError
 
@@ -178,10 +176,13 @@ def unknown_fields(data_dir: Path) -> dict[str, int]:
 
 def ready(base_url: str) -> bool:
     """Whether a server answers there."""
+    # Imported here, so that a server, which never asks, need not wait for it.
+    from urllib.request import ProxyHandler, build_opener
+
     try:
         with build_opener(ProxyHandler({})).open(f"{base_url}/ready", timeout=5) as answer:
             return bool(answer.status == 200)
-    except (URLError, OSError):
+    except OSError:
         return False
 
 

@@ -11,6 +11,7 @@ The load shares the machine with the server, so quote figures of a quiet one. Re
 import argparse
 import http.client
 import json
+import math
 import os
 import random
 import subprocess
@@ -142,7 +143,7 @@ def logging(folder: Path, *, count: int = 16, steps: int = 1000, seconds: int = 
         with closing(Client(address)) as client:
             for name in names:
                 client.graphql(upsert, name=name, project=PROJECT)
-        each = steps // count
+        each = math.ceil(steps / count)
         begin = time.monotonic()
 
         def log(number: int) -> list[float]:

@@ -15,7 +15,7 @@ def test_a_start_is_timed(tmp_path: Path) -> None:
 
 def test_runs_that_log_are_counted_to_the_last_step(tmp_path: Path) -> None:
     rate, latency, cores, resident = server.logging(tmp_path, count=2, steps=20, seconds=1)
-    assert 0 < float(rate.got) <= 20
+    assert 0 < float(rate.got) < 30
     assert float(cores.got) > 0
     assert all(float(value) > 10 for value in resident.got.split(" / "))
     assert latency.got.endswith(" ms")
