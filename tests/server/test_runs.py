@@ -136,6 +136,25 @@ class TestUpsert:
         upsert(config='{"a": {"value": 1}}')
         assert upsert(config='{"b": {"value": 2}}')["bucket"]["config"] == '{"b": {"value": 2}}'
 
+    def test_a_fork_begins_with_the_history_of_its_source(self, upsert: Ask, context: Context) -> None:
+        upsert("source")
+        source = stored(context, "source")
+        log(context, source, {"_step": 0, "x": 1}, {"_step": 4, "x": 2}, {"_step": 5, "x": 3})
+        config = json.dumps({"_wandb": {"value": {"branch_point": {"run_id": "source", "step": 4}}}})
+        for _ in range(2):  # the second time because the answer was lost
+            assert upsert("fork", config=config, host="h")["bucket"]["historyLineCount"] == 2
+        fork = stored(context, "fork")
+        assert streams.history_rows(context.store, fork.id) == [{"_step": 0, "x": 1}, {"_step": 4, "x": 2}]
+        assert (json.loads(fork.summary_json)["x"], fork.last_step) == (2, 4)
+        assert stored(context, "source").history_lines == 3
+
+    def test_a_fork_of_nothing_is_refused_and_not_made(self, context: Context) -> None:
+        config = json.dumps({"_wandb": {"value": {"branch_point": {"run_id": "gone", "step": 4}}}})
+        variables = dict.fromkeys(VARIABLES.split()) | {"name": "fork", "project": "p", "config": config}
+        (error,) = answer(context, UPSERT, **variables).errors
+        assert "no run 'gone'" in error["message"]
+        assert runs.find(context.store, "ada", "p", "fork") is None
+
     def test_a_second_run_has_the_next_number_also_after_a_deletion(self, upsert: Ask, context: Context) -> None:
         upsert("r1")
         runs.delete(context.store, stored(context).id)

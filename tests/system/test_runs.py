@@ -43,11 +43,14 @@ with wandb.init(project="logged", id=run.id, resume="must") as resumed:
     first = resumed.starting_step
     resumed.log({"loss": 77})
 extra = wandb.Api().run(f"logged/{run.id}").summary["extra"]
+with wandb.init(project="logged", fork_from=f"{run.id}?_step=2") as fork:
+    fork.log({"loss": 55})
+forked = [[row["_step"], row["loss"]] for row in wandb.Api().run(f"logged/{fork.id}").scan_history(["_step", "loss"])]
 with wandb.init(project="logged", resume_from=f"{run.id}?_step=10") as rewound:
     rewound.log({"loss": 99})
 run = wandb.Api().run(f"logged/{run.id}")
 print(json.dumps({
-    "first": first, "name": run.name, "tags": run.tags, "config": run.config, "extra": extra,
+    "first": first, "name": run.name, "tags": run.tags, "config": run.config, "extra": extra, "forked": forked,
     "loss": [row["loss"] for row in run.scan_history(keys=["loss"])],
 }))
 """
@@ -155,6 +158,7 @@ def test_what_a_run_logs_is_read_back_changed_resumed_and_rewound(live_server: L
         "tags": ["a", "b"],
         "config": {"lr": 1e-5, "opt": {"name": "adam"}, "added": [1]},
         "extra": 3,
+        "forked": [[0, 10], [1, 9], [2, 8], [3, 55]],
         "loss": [*range(10, -1, -1), 99],
     }
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from cola_sweep.server import history_keys, ids, names, run_lists, shared
+from cola_sweep.server import forks, history_keys, ids, names, run_lists, shared
 from cola_sweep.server.context import Context
 from cola_sweep.server.graphql import Args, HttpRefusal, Refused, Resolvers
 from cola_sweep.server.resolvers import artifact_changes
@@ -58,8 +58,9 @@ def _upsert(context: Context, parent: Any, args: Args) -> Args:
         if "id" not in given:
             run, inserted = _adopt_or_make(context, given)
             # A count tells wandb-core to write behind those lines, and this process has not resumed:
-            # it begins at line 0. One that has knows the run's id, and asked for the count before.
-            return {"bucket": replace(run, history_lines=0), "inserted": inserted}
+            # it begins at line 0, or behind what it inherits. One that has resumed knows the run's id,
+            # and asked for the count before.
+            return {"bucket": forks.begin(context.store, run) or replace(run, history_lines=0), "inserted": inserted}
         run = _named_by_id(context, given["id"], gone=410)
         return {"bucket": _changed(context, run, _changes(given)), "inserted": False}
 

@@ -131,11 +131,27 @@ def rewind(store: Store, run_id: int, step: int) -> None:
     """Drop history after `step`; the summary becomes the newest values of what is left."""
     with store.write() as db:
         db.execute("DELETE FROM history WHERE run_id = ? AND step > ?", (run_id, step))
-        recount_history(db, run_id)
-        summary: dict[str, Any] = {}
-        for row in _parsed(db.execute(_LINES.format("history"), (run_id,))):
-            summary.update(row)
-        runs.update(store, run_id, summary_json=json.dumps(summary))
+        _summarize(store, db, run_id)
+
+
+def inherit(store: Store, run_id: int, source_id: int, step: int) -> None:
+    """Begin the history of a run with another's up to and with `step`; the summary becomes its newest values."""
+    with store.write() as db:
+        db.execute(
+            "INSERT INTO history (run_id, line, step, data)"
+            " SELECT ?, row_number() OVER (ORDER BY step, line) - 1, step, data"
+            " FROM history WHERE run_id = ? AND step <= ?",
+            (run_id, source_id, step),
+        )
+        _summarize(store, db, run_id)
+
+
+def _summarize(store: Store, db: sqlite3.Connection, run_id: int) -> None:
+    recount_history(db, run_id)
+    summary: dict[str, Any] = {}
+    for row in _parsed(db.execute(_LINES.format("history"), (run_id,))):
+        summary.update(row)
+    runs.update(store, run_id, summary_json=json.dumps(summary))
 
 
 def clear(store: Store, run_id: int) -> None:
