@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -206,3 +208,21 @@ def test_quantiles_are_those_of_the_distribution(constraints: dict[str, Any]) ->
         assert domains.quantile_of(parameter, domains.value_at(parameter, quantile)) == pytest.approx(
             quantile, abs=1e-4
         )
+
+
+def test_a_method_is_made_ready_once_asked_for() -> None:
+    script = """if True:
+        import sys
+        from cola_sweep.server import search
+        from cola_sweep.space import read_mapping
+        search.prepare("random")
+        assert "optuna" not in sys.modules
+        search.prepare("bayes")
+        ready = set(sys.modules)
+        spec = read_mapping({"method": "bayes", "metric": {"name": "m"}, "parameters": {"a": {"min": 0.0, "max": 1.0}}})
+        told = [search.placed(spec, {"a": i / 20}, "complete", float(i)) for i in range(12)]
+        assert search.suggest(spec, told, 0).why == "TPE over 12 trials"
+        print(sorted(set(sys.modules) - ready))
+    """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n", "the first suggestion imported more"

@@ -8,7 +8,6 @@ Imports `cola_sweep.space` and, for `bayes` alone and only when asked, Optuna.
 """
 
 import random
-from importlib import import_module
 
 from cola_sweep.server.search.grid import next_cell
 from cola_sweep.server.search.random_draws import next_draw
@@ -41,4 +40,6 @@ def suggest(spec: SweepSpec, trials: list[Trial], seed: int, issued: int | None 
 def prepare(method: str) -> None:
     """Import what a method needs, so that its first suggestion need not wait for that."""
     if method == "bayes":
-        import_module("cola_sweep.server.search.bayes")
+        from cola_sweep.server.search import bayes
+
+        bayes.warm_up()

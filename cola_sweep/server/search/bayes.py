@@ -28,8 +28,8 @@ from optuna.trial import FrozenTrial, TrialState
 from cola_sweep.parameters import BOUNDED, Parameter, bounds, canonical
 from cola_sweep.server.search import cells, domains
 from cola_sweep.server.search.random_draws import free_point
-from cola_sweep.server.search.trials import Point, Suggestion, Trial, nested, taken
-from cola_sweep.space import SweepSpec
+from cola_sweep.server.search.trials import Point, Suggestion, Trial, nested, placed, taken
+from cola_sweep.space import SweepSpec, read_mapping
 
 # Random trials before the estimate: at most so many, and a third of a capped sweep, but three at least.
 STARTUP, LEAST_STARTUP = 10, 3
@@ -56,6 +56,13 @@ def next_estimate(spec: SweepSpec, trials: list[Trial], dice: random.Random) -> 
             return Suggestion(nested(spec, point), f"TPE over {informative} trials")
     point = free_point(spec, done, dice)
     return Suggestion(nested(spec, point), "random draw: TPE proposed points taken") if point is not None else None
+
+
+def warm_up() -> None:
+    """Ask for a point of a toy space: part of Optuna is imported by its first answer only."""
+    spec = read_mapping({"method": "bayes", "metric": {"name": "m"}, "parameters": {"a": {"min": 0.0, "max": 1.0}}})
+    trials = [placed(spec, {"a": i / STARTUP}, "complete", float(i)) for i in range(STARTUP)]
+    next_estimate(spec, trials, random.Random(0))
 
 
 def startup_trials(spec: SweepSpec) -> int:
