@@ -35,7 +35,7 @@ def connect() -> "wandb.Api":
     import wandb
     from wandb.sdk.lib import wbauth
 
-    base_url = os.environ.get("WANDB_BASE_URL") or wandb.setup().settings.base_url
+    base_url = server_address()
     check_reachable(base_url)
     try:
         # wandb.Api() would ask for a key at the terminal, and wait for it.
@@ -46,6 +46,13 @@ def connect() -> "wandb.Api":
     except (wandb.errors.AuthenticationError, wandb.errors.UsageError) as error:
         fix = "run `wandb login --relogin`, or correct WANDB_API_KEY if that is set"
         raise UserError(base_url, rule=f"logging in failed ({error})", fix=fix) from error
+
+
+def server_address() -> str:
+    """The server that the environment or wandb's settings name."""
+    import wandb
+
+    return os.environ.get("WANDB_BASE_URL") or str(wandb.setup().settings.base_url)
 
 
 def check_reachable(base_url: str) -> None:

@@ -70,7 +70,7 @@ def server(data_dir: Path) -> Iterator[dict[str, str]]:
         address = json.loads((data_dir / "server.json").read_text(encoding="utf-8"))
         yield client_environment(os.environ, data_dir.parent, address["base_url"], address["api_key"])
     finally:
-        subprocess.run(cola_sweep("serve", "--stop", *where), check=True)
+        subprocess.run(cola_sweep("serve", "--stop", *where))
 
 
 def client_environment(env: Mapping[str, str], folder: Path, base_url: str, api_key: str) -> dict[str, str]:

@@ -23,10 +23,10 @@ import pandas as pd
 from cola_sweep import frames, stats
 from cola_sweep.connection import ask, connect, find_sweep, home, server_errors, within
 from cola_sweep.errors import UserError
+from cola_sweep.metric_names import OBJECTIVE
 
 T = TypeVar("T")
 
-DEFAULT_METRIC = "valid/mcc"
 PREDICTIONS_OF = 5  # tables pulled: those of the best so many runs
 SLOW_SECONDS = 60  # downloads and scans
 PROGRESS_SECONDS = 5
@@ -136,9 +136,9 @@ def _all_runs(api: Any, sweep: Any, path: str) -> list[Any]:
 
 def _objective(config: Mapping[str, Any]) -> tuple[str, stats.Goal]:
     """Name and goal of the (first) metric; W&B minimizes where a sweep names a metric and no goal."""
-    default = {"name": DEFAULT_METRIC, "goal": "maximize"}
+    default = {"name": OBJECTIVE, "goal": "maximize"}
     metric = config.get("metric") or next(iter(config.get("metrics") or []), default)
-    return str(metric.get("name") or DEFAULT_METRIC), "maximize" if metric.get("goal") == "maximize" else "minimize"
+    return str(metric.get("name") or OBJECTIVE), "maximize" if metric.get("goal") == "maximize" else "minimize"
 
 
 def _epochs(runs: Mapping[str, Any], notes: list[str]) -> dict[str, list[dict[str, Any]]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cola_sweep.config import TrialConfig
+from cola_sweep.connection import DEFAULT_PROJECT, check_reachable, server_address
 from cola_sweep.endings import Stopped, StopRequest, TrialFailed, exit_code, stop_requests
 from cola_sweep.errors import ArgumentParser, UserError, run_main
 from cola_sweep.metric_names import METRIC_NAMES, OBJECTIVE, summary_rule
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from cola_sweep.checkpoints import Checkpoint
     from cola_sweep.data import Corpus
 
-PROJECT = "cola-sweep"
 X_AXIS = "trainer/global_step"  # Lightning's logger sends it with every metric
 LOG_EVERY = 10
 
@@ -108,7 +108,9 @@ def tracked_run(config: dict[str, Any]) -> "Iterator[wandb.Run]":
     import wandb
 
     swept = bool(os.environ.get("WANDB_SWEEP_ID"))
-    project = None if swept else os.environ.get("WANDB_PROJECT", PROJECT)
+    project = None if swept else os.environ.get("WANDB_PROJECT", DEFAULT_PROJECT)
+    if not swept and wandb.setup().settings.mode == "online":
+        check_reachable(server_address())  # wandb itself would try a dead address for two minutes
     try:
         run = wandb.init(project=project, config=config)
     except wandb.errors.Error as error:

@@ -9,8 +9,6 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -30,30 +28,8 @@ def test_waiting_for_a_download_ends() -> None:
         connection.within(5, lambda: {}["x"])
 
 
-@pytest.fixture
-def server() -> Iterator[str]:
-    """A server that answers 401 to everything."""
-
-    class Refuse(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self.send_response(401)
-            self.end_headers()
-
-        do_POST = do_HEAD
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Refuse) as http:
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{http.server_port}"
-        http.shutdown()
-        thread.join()
-
-
-def test_any_answer_means_that_the_server_is_there(server: str) -> None:
-    connection.check_reachable(server)
+def test_any_answer_means_that_the_server_is_there(refusing_server: str) -> None:
+    connection.check_reachable(refusing_server)
 
 
 def test_a_server_that_does_not_answer_is_one_line() -> None:
@@ -64,11 +40,11 @@ def test_a_server_that_does_not_answer_is_one_line() -> None:
             connection.check_reachable(address)
 
 
-def test_a_proxy_is_not_asked_for_this_machine(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_is_not_asked_for_this_machine(refusing_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    connection.check_reachable(server)
+    connection.check_reachable(refusing_server)
 
 
 def test_a_certificate_is_for_the_client_to_judge(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,14 +89,16 @@ def test_an_address_without_scheme_is_refused() -> None:
         ("short", "logging in failed \\(.*40\\+ characters"),
     ],
 )
-def test_a_login_that_does_not_work_is_one_line(server: str, tmp_path: Path, key: str | None, message: str) -> None:
+def test_a_login_that_does_not_work_is_one_line(
+    refusing_server: str, tmp_path: Path, key: str | None, message: str
+) -> None:
     """With the real client, in a process of its own: it keeps a service and its settings for the process's life."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
-    changes = {"WANDB_BASE_URL": server, "HOME": str(tmp_path), "NETRC": str(tmp_path / "netrc")}
+    changes = {"WANDB_BASE_URL": refusing_server, "HOME": str(tmp_path), "NETRC": str(tmp_path / "netrc")}
     code = "from cola_sweep import connection, errors; raise SystemExit(errors.run_main(connection.connect))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL,
         timeout=60, env=kept | changes | ({"WANDB_API_KEY": key} if key else {}),
     )  # fmt: skip
     assert done.returncode == 2
-    assert re.fullmatch(rf"error: {server}: {message}.*\n", done.stderr)
+    assert re.fullmatch(rf"error: {refusing_server}: {message}.*\n", done.stderr)

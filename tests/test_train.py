@@ -273,14 +273,17 @@ def test_by_hand_nothing_is_written_on_a_user_error(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_login_one_line_says_what_to_do(
-    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
-) -> None:
+@pytest.mark.parametrize(("answers", "fix"), [(True, "wandb login"), (False, "make serve")])
+def test_without_a_login_or_a_server_one_line_says_what_to_do(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, refusing_server: str,
+    answers: bool, fix: str,
+) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.setenv("WANDB_BASE_URL", refusing_server if answers else "http://127.0.0.1:9")
     assert run_main(lambda: main(flags)) == 2
     (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("error: "))
-    assert "wandb login" in line
+    assert fix in line
 
 
 @pytest.fixture
