@@ -214,16 +214,30 @@ class TestUpsert:
 
 
 class TestBeginningAgain:
-    def test_without_resuming_an_ended_run_begins_anew(self, upsert: Ask, context: Context) -> None:
+    @pytest.mark.parametrize("state", ["finished", "killed", "preempted"])
+    def test_without_resuming_an_ended_run_begins_anew(self, upsert: Ask, context: Context, state: str) -> None:
         upsert(host="box")
         log(context, stored(context), {"_step": 0}, {"_step": 1})
-        runs.update(context.store, stored(context).id, state="finished", exitcode=0, summary_json='{"x": 1}')
+        runs.update(context.store, stored(context).id, state=state, exitcode=0, summary_json='{"x": 1}')
         assert upsert(host="box")["bucket"]["historyLineCount"] == 0
         run = stored(context)
         assert (run.state, run.exitcode, run.history_lines, run.last_step, run.summary_json) == (
             "running", None, 0, None, "{}",
         )  # fmt: skip
         assert streams.history_rows(context.store, run.id) == []
+
+    @pytest.mark.parametrize("resumed", [True, False])
+    def test_a_stop_ends_with_the_run_that_it_ended(self, upsert: Ask, context: Context, resumed: bool) -> None:
+        made = upsert(host="box")["bucket"]
+        named = {"id": made["id"]} if resumed else {}
+        runs.request_stop(context.store, stored(context).id, "asked for by a user")
+        upsert(**named, host="box")
+        assert stored(context).stop_requested == 1, "it has not ended: the stop may still be on its way"
+        runs.update(context.store, stored(context).id, state="killed")
+        upsert(**named, config="{}")
+        assert stored(context).stop_requested == 1, "no process took it up"
+        upsert(**named, host="box")
+        assert (stored(context).stop_requested, stored(context).stop_reason) == (0, None)
 
     def test_a_run_that_still_runs_keeps_its_lines(self, upsert: Ask, context: Context) -> None:
         upsert(host="box")

@@ -27,6 +27,8 @@ _COLUMNS = {
     "notes": "notes",
     "description": "description",
 }
+# Inputs of a process that begins or resumes a run: `Api` sends none of them.
+_PROCESS = {"host", "jobProgram"}
 # `updateRunState`: the states it may set, each with those it may follow.
 _MOVES = {
     "pending": {"running", "failed", "crashed", "preempted"},
@@ -62,7 +64,8 @@ def _upsert(context: Context, parent: Any, args: Args) -> Args:
             # and asked for the count before.
             return {"bucket": forks.begin(context.store, run) or replace(run, history_lines=0), "inserted": inserted}
         run = _named_by_id(context, given["id"], gone=410)
-        return {"bucket": _changed(context, run, _changes(given)), "inserted": False}
+        changes = _changes(given) | (_unstopped(run) if _PROCESS & given.keys() else {})
+        return {"bucket": _changed(context, run, changes), "inserted": False}
 
 
 @resolvers.field("Mutation", "deleteRun")
@@ -151,14 +154,14 @@ def _adopt_or_make(context: Context, given: Args) -> tuple[Run, bool]:
         return runs.create(context.store, project.id, name, **columns), True
     if sweep_id is not None and run.sweep_id is None:
         changes["sweep_id"] = sweep_id
-    if {"host", "jobProgram"} & given.keys():  # sent by a process that begins, not by `Api`
+    if _PROCESS & given.keys():
         changes |= _beginning(context, run)
     return _changed(context, run, changes), False
 
 
 def _beginning(context: Context, run: Run) -> dict[str, Any]:
     """What changes when a process takes up a run without resuming it: one that has ended begins anew."""
-    if run.state in runs.ENDED and context.writer is None:
+    if (run.state in runs.ENDED or run.state == "preempted") and context.writer is None:
         streams.clear(context.store, run.id)
     return {
         "state": "running",
@@ -166,7 +169,13 @@ def _beginning(context: Context, run: Run) -> dict[str, Any]:
         "finished_at": None,
         "exitcode": None,
         "user_name": context.user.name,
+        **_unstopped(run),
     }
+
+
+def _unstopped(run: Run) -> dict[str, Any]:
+    """A run that has ended is taken up again although it was told to stop; one that waits or runs still has to."""
+    return {"stop_requested": 0, "stop_reason": None} if run.state in runs.ENDED else {}
 
 
 def _changes(given: Args) -> dict[str, Any]:
