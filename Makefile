@@ -28,7 +28,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	@touch $@
 
 test: install lint ## run every test
-	@python -m pytest
+	@python -m pytest --numprocesses auto --dist loadfile
 
 lint: install ## check style and types
 	@ruff check --quiet . && ruff format --quiet --check . && mypy --no-error-summary

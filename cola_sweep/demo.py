@@ -63,7 +63,9 @@ def main(args: argparse.Namespace) -> int:
 def server(data_dir: Path) -> Iterator[dict[str, str]]:
     """The embedded server on a free port while the block runs; gives the environment of its clients."""
     where = ["--data-dir", str(data_dir)]
-    done = subprocess.run(cola_sweep("serve", "--background", "--port", "0", *where), stderr=subprocess.PIPE, text=True)
+    # Seeded, so that the demo tries the same trials each time.
+    serve = cola_sweep("serve", "--background", "--port", "0", "--seed", "1", *where)
+    done = subprocess.run(serve, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         raise UserError("the embedded server", rule=done.stderr.strip().removeprefix("error: "), fix="then try again")
     try:
