@@ -27,8 +27,10 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# Whole sweeps mostly wait for the agent's polls, so they run side by side.
 test: install lint ## run every test
-	@python -m pytest --numprocesses auto --dist loadfile
+	@python -m pytest --ignore tests/system
+	@python -m pytest --numprocesses auto --dist loadfile tests/system
 
 lint: install ## check style and types
 	@ruff check --quiet . && ruff format --quiet --check . && mypy --no-error-summary
