@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 
 from cola_sweep import stats
+from cola_sweep.analysis import groups
+from cola_sweep.analysis.align import Aligned, align
 from cola_sweep.results import SweepResults
 
 WORST = 20
-GROUPS = ("domain", "source")
+GROUPS = ("domain", "source", "words")
 MCC_TOLERANCE = 1e-3  # between the logged MCC and the one counted from the predictions table
 NOT_A_SETTING = ("config.seed",)
 
@@ -36,7 +38,17 @@ class Predicted:
     interval: stats.Interval
     worst: pd.DataFrame  # wrong sentences, worst first
     wrong: int
-    groups: dict[str, pd.DataFrame]  # by column
+    groups: dict[str, pd.DataFrame]  # by column: see `analysis.groups`; "words" is the length of the sentence
+
+
+@dataclass(frozen=True)
+class Rival:
+    """Another of the best runs, and how the winner compares with it on the same sentences."""
+
+    id: str
+    name: str
+    rank: int
+    comparison: stats.Comparison
 
 
 @dataclass(frozen=True)
@@ -44,7 +56,8 @@ class Findings:
     """Everything the report says, as values.
 
     `board` is the ranking of `stats.rank` with, beside it, `mcc_in`, `mcc_out`, `best_epoch`, `seconds`
-    and `one_class`; `settings` the same best values by configuration without the seed.
+    and `one_class`; `settings` the same best values by configuration without the seed; `rivals` the winner
+    against each other of the best runs whose predictions are at hand, best first.
     """
 
     results: SweepResults
@@ -52,7 +65,7 @@ class Findings:
     parameters: list[Parameter]
     settings: pd.DataFrame
     predicted: Predicted | None
-    comparison: stats.Comparison | None
+    rivals: list[Rival]
     warnings: list[str]
 
     @property
@@ -64,6 +77,11 @@ class Findings:
         return self.board[self.board["rank"].isna()]
 
     @property
+    def comparison(self) -> stats.Comparison | None:
+        """The winner against the runner-up, where the predictions of both are at hand."""
+        return self.rivals[0].comparison if self.rivals and self.rivals[0].rank == 2 else None
+
+    @property
     def winner(self) -> pd.Series | None:
         return None if self.ranked.empty else self.ranked.iloc[0]
 
@@ -71,21 +89,19 @@ class Findings:
 def find(results: SweepResults) -> Findings:
     """Rank the runs, read the winner's predictions, compare it with the runner-up."""
     board = _board(results)
-    ranked = board.loc[board["rank"].notna(), "id"].tolist()
-    tables = [results.predictions.get(run_id) for run_id in ranked[:2]]
-    predicted = _predicted(tables[0]) if tables and tables[0] is not None else None
-    comparison = (
-        _compare(tables[0], tables[1]) if len(tables) == 2 and tables[0] is not None and tables[1] is not None else None
-    )
+    ranked = board[board["rank"].notna()]
+    table = results.predictions.get(ranked["id"].iloc[0]) if len(ranked) else None
+    predicted = _predicted(table) if table is not None else None
+    rivals = _rivals(align(results.predictions, ranked["id"]), ranked)
     parameters = swept_parameters(results.config, results.runs)
     keys = [parameter.column for parameter in parameters if parameter.column not in NOT_A_SETTING]
     return Findings(
         results=results,
         board=board,
         parameters=parameters,
-        settings=stats.by_configuration(board[board["rank"].notna()], keys),
+        settings=stats.by_configuration(ranked, keys),
         predicted=predicted,
-        comparison=comparison,
+        rivals=rivals,
         warnings=[*_warnings(results, board, predicted), *results.notes],
     )
 
@@ -120,20 +136,21 @@ def _predicted(table: pd.DataFrame) -> Predicted | None:
     wrong = table[table["label"] != table["predicted"]]
     worst = wrong.sort_values("loss", ascending=False, kind="stable") if "loss" in wrong else wrong
     named = table.assign(**{column: table[column].replace("", None) for column in GROUPS if column in table})
-    groups = {name: stats.by_group(named, name) for name in GROUPS if name in named and named[name].nunique() > 1}
-    return Predicted(counts, stats.mcc_interval(counts), worst.head(WORST), len(wrong), groups)
+    named = named.assign(words=groups.words(table["sentence"])) if "sentence" in table else named
+    by = {name: groups.by_group(named, name) for name in GROUPS if name in named and named[name].nunique() > 1}
+    return Predicted(counts, stats.mcc_interval(counts), worst.head(WORST), len(wrong), by)
 
 
-def _compare(first: pd.DataFrame, second: pd.DataFrame) -> stats.Comparison | None:
-    """None where the two tables are not about the same sentences."""
-    key = next((key for key in ("index", "sentence") if key in first and key in second), None)
-    if key is None or len(first) != len(second) or first[key].duplicated().any():
-        return None
-    both = first.merge(second, on=key, suffixes=("", "_second"))
-    same_text = "sentence_second" not in both or both["sentence"].equals(both["sentence_second"].rename("sentence"))
-    if len(both) != len(first) or not same_text or (both["label"] != both["label_second"]).any():
-        return None
-    return stats.compare(*(both[column].to_numpy() for column in ("label", "predicted", "predicted_second")))
+def _rivals(aligned: Aligned | None, ranked: pd.DataFrame) -> list[Rival]:
+    """Nothing where the winner's own table is not at hand."""
+    if aligned is None or aligned.runs[0] != ranked["id"].iloc[0]:
+        return []
+    by_id = ranked.set_index("id")
+    winner, *others = aligned.predicted
+    return [
+        Rival(run, str(by_id["name"][run]), int(by_id["rank"][run]), stats.compare(aligned.labels, winner, other))
+        for run, other in zip(aligned.runs[1:], others, strict=True)
+    ]
 
 
 def swept_parameters(config: Mapping[str, Any], runs: pd.DataFrame) -> list[Parameter]:

@@ -8,9 +8,10 @@ false negatives, true positives, where the positive class is "acceptable".
     0.7035
 """
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,22 +27,29 @@ RESAMPLES = 10_000
 # Below this, even if one classifier is right on all of them, McNemar's p is above 0.05; a bootstrap of so few
 # sentences is too narrow to overrule it.
 FEWEST_DISCORDANT = 6
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate from `n` sentences and the two ends of its confidence interval."""
+    """An estimate from `n` sentences and the two ends of its confidence interval.
+
+    Where the data cannot give an interval, `low` and `high` are NaN and `reason` says why.
+    """
 
     value: float
     low: float
     high: float
     n: int
     level: float = 0.95
+    reason: str = ""
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Two classifiers on the same sentences: `difference` is MCC of the first less MCC of the second.
+
+    `rule` says in words how the verdict comes about.
 
     `only_first` and `only_second` count the sentences that just one of them gets right; `p_value` is
     McNemar's, and so speaks of accuracy, not of MCC.
@@ -51,6 +59,10 @@ class Comparison:
     only_first: int
     only_second: int
     p_value: float
+    rule: ClassVar[str] = (
+        "A tie unless the 95 % interval of the MCC difference leaves out 0 "
+        f"and at least {FEWEST_DISCORDANT} sentences tell the two apart."
+    )
 
     @property
     def verdict(self) -> Literal["first", "second", "tie"]:
@@ -168,6 +180,8 @@ def bca(
         counts: sentences in each cell, shape (k,), at least one in all.
         statistic: counts of shape (..., k) to values of shape (...).
 
+    Where every resample gives the same value the interval would be a point, however few the sentences: there is none.
+
     Source: Efron (1987), JASA 82, 171-185; Efron and Tibshirani (1993), An Introduction to the Bootstrap,
     equations 14.9 to 14.15. Ties with the estimate count half in the bias correction, as in scipy.
     """
@@ -176,6 +190,8 @@ def bca(
         raise ValueError("no sentence to resample")
     value = float(statistic(counts))
     draws = statistic(np.random.default_rng(seed).multinomial(n, counts / n, size=resamples))
+    if np.ptp(draws) < ROUNDING:
+        return Interval(value, math.nan, math.nan, n, level, "every resample of the sentences gives the same value")
     below = (np.count_nonzero(draws < value) + np.count_nonzero(draws <= value)) / (2 * resamples)
     bias = special.ndtri(np.clip(below, 0.5 / resamples, 1 - 0.5 / resamples))
     acceleration = _acceleration(counts, statistic)
@@ -196,7 +212,20 @@ def _acceleration(counts: Counts, statistic: Statistic) -> float:
 
 def mcc_interval(counts: Counts, *, seed: int = 0) -> Interval:
     """95 % BCa interval of MCC over sentences, from the four counts."""
-    return bca(counts, mcc, seed=seed)
+    interval = bca(counts, mcc, seed=seed)
+    return replace(interval, reason=_why_stuck(counts)) if interval.reason else interval
+
+
+def _why_stuck(counts: Counts) -> str:
+    """Why no resample of these counts has another MCC."""
+    (tn, fp), (fn, tp) = counts.reshape(2, 2)
+    if not tn + fp or not fn + tp:
+        return "all the sentences are of one class, where MCC is undefined"
+    if not tn + fn or not fp + tp:
+        return "one class is predicted for every sentence, where MCC is undefined and counts as 0"
+    # The exact upper limit for 0 errors in n, 1 - 0.05^(1/n), nearly 3 / n: Hanley and Lippman-Hand (1983), JAMA 249.
+    most = 1 - 0.05 ** (1 / counts.sum())
+    return f"all the sentences are {'right' if tn else 'wrong'}; elsewhere up to {most:.1%} may still be the other way"
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -220,10 +249,13 @@ def compare(
     counts over the eight cells of label, first and second prediction.
     """
     cells = np.bincount(4 * labels + 2 * first + second, minlength=8)
+    difference = bca(cells, _mcc_difference, seed=seed)
+    if difference.reason and np.array_equal(first, second):
+        difference = replace(difference, reason="the two give the same answer on every sentence")
     right_first, right_second = first == labels, second == labels
     only_first = int(np.count_nonzero(right_first & ~right_second))
     only_second = int(np.count_nonzero(right_second & ~right_first))
-    return Comparison(bca(cells, _mcc_difference, seed=seed), only_first, only_second, mcnemar(only_first, only_second))
+    return Comparison(difference, only_first, only_second, mcnemar(only_first, only_second))
 
 
 def _mcc_difference(cells: Counts) -> npt.NDArray[np.float64]:
@@ -231,18 +263,3 @@ def _mcc_difference(cells: Counts) -> npt.NDArray[np.float64]:
     cube = cells.reshape(*cells.shape[:-1], 2, 2, 2)
     shape = (*cells.shape[:-1], 4)
     return mcc(cube.sum(axis=-1).reshape(shape)) - mcc(cube.sum(axis=-2).reshape(shape))
-
-
-def by_group(predictions: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Size, share of acceptable labels, accuracy and MCC for each value of `column`, largest group first.
-
-    Args:
-        predictions: with `label` and `predicted` as 0 and 1. Rows without a value in `column` are skipped.
-    """
-    rows = []
-    for name, part in predictions.dropna(subset=[column]).groupby(column, sort=True):
-        labels, predicted = part["label"].to_numpy(), part["predicted"].to_numpy()
-        value = float(mcc(confusion(labels, predicted)))
-        rows.append((str(name), len(part), labels.mean(), (labels == predicted).mean(), value))
-    table = pd.DataFrame(rows, columns=[column, "n", "acceptable", "accuracy", "mcc"])
-    return table.sort_values(["n", column], ascending=[False, True], kind="stable").reset_index(drop=True)

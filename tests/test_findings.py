@@ -63,9 +63,11 @@ def test_worst_sentences_are_wrong_ones_by_loss(pulled: results.SweepResults) ->
 def test_groups_are_by_domain_and_source_where_there_is_more_than_one(pulled: results.SweepResults) -> None:
     predicted = find(pulled).predicted
     assert predicted is not None
-    assert list(predicted.groups) == ["domain", "source"]
+    assert list(predicted.groups) == ["domain", "source", "words"]
     assert predicted.groups["domain"]["n"].tolist() == [300, 300]
-    flat = {run: table.assign(domain="", source="one") for run, table in pulled.predictions.items()}
+    flat = {
+        run: table.assign(domain="", source="one", sentence="It rains.") for run, table in pulled.predictions.items()
+    }
     predicted = find(dataclasses.replace(pulled, predictions=flat)).predicted
     assert predicted is not None
     assert predicted.groups == {}
@@ -79,17 +81,22 @@ def test_winner_and_runner_up_are_paired_by_sentence_whatever_the_order(pulled: 
     assert find(dataclasses.replace(pulled, predictions=shuffled)).comparison == straight
 
 
-@pytest.mark.parametrize("change", ["sentences", "labels", "length", "twice"])
-def test_tables_about_other_sentences_are_not_compared(pulled: results.SweepResults, change: str) -> None:
-    second = find(pulled).ranked["id"].iloc[1]
-    table = pulled.predictions[second]
-    other = {
-        "sentences": lambda: table.assign(sentence="Something else."),
-        "labels": lambda: table.assign(label=1 - table["label"]),
-        "length": lambda: table.head(10),
-        "twice": lambda: table.assign(index=0),
-    }[change]()
-    assert find(dataclasses.replace(pulled, predictions={**pulled.predictions, second: other})).comparison is None
+def test_the_winner_meets_every_other_run_whose_predictions_are_at_hand(pulled: results.SweepResults) -> None:
+    findings = find(pulled)
+    best = findings.ranked.head(5)
+    assert [rival.id for rival in findings.rivals] == best["id"].tolist()[1:]
+    assert [rival.rank for rival in findings.rivals] == [2, 3, 4, 5]
+    assert findings.comparison == findings.rivals[0].comparison
+
+
+def test_a_runner_up_about_other_sentences_is_not_compared(pulled: results.SweepResults) -> None:
+    first, second, third = find(pulled).ranked["id"].iloc[:3]
+    other = pulled.predictions[second].assign(sentence="Something else.")
+    findings = find(dataclasses.replace(pulled, predictions={**pulled.predictions, second: other}))
+    assert findings.comparison is None
+    assert findings.rivals[0].id == third
+    without = {run: table for run, table in pulled.predictions.items() if run != first}
+    assert find(dataclasses.replace(pulled, predictions=without)).rivals == []
 
 
 def test_a_run_that_predicts_one_class_is_flagged(pulled: results.SweepResults) -> None:

@@ -145,14 +145,27 @@ def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     assert 0.90 <= inside / 200 <= 0.99
 
 
-def test_interval_of_a_classifier_that_predicts_one_class_is_a_point() -> None:
-    interval = stats.mcc_interval(np.array([0, 30, 0, 70]))
-    assert (interval.low, interval.value, interval.high) == (0, 0, 0)
+@pytest.mark.parametrize(
+    ("counts", "value", "reason"),
+    [
+        ((0, 30, 0, 70), 0, "one class is predicted for every sentence"),
+        ((0, 0, 30, 70), 0, "all the sentences are of one class"),
+        ((30, 0, 0, 70), 1, "all the sentences are right; elsewhere up to 3.0%"),
+        ((0, 30, 70, 0), -1, "all the sentences are wrong"),
+    ],
+)
+def test_where_no_resample_differs_there_is_no_interval_but_a_reason(
+    counts: tuple[int, ...], value: float, reason: str
+) -> None:
+    interval = stats.mcc_interval(np.array(counts))
+    assert interval.value == pytest.approx(value)
+    assert np.isnan([interval.low, interval.high]).all()
+    assert interval.reason.startswith(reason)
 
 
-def test_interval_of_a_perfect_classifier_is_finite() -> None:
-    interval = stats.mcc_interval(np.array([30, 0, 0, 70]))
-    assert (interval.low, interval.high) == (1, 1)
+def test_the_limit_for_no_error_is_the_exact_binomial_one() -> None:
+    most = scipy_stats.binomtest(0, 100, alternative="less").proportion_ci(0.95).high
+    assert f"up to {most:.1%}" in stats.mcc_interval(np.array([30, 0, 0, 70])).reason
 
 
 def test_interval_needs_a_sentence() -> None:
@@ -191,10 +204,11 @@ def test_comparison_of_near_equals_is_a_tie() -> None:
     assert comparison.p_value > 0.05
 
 
-def test_comparison_of_a_classifier_with_itself_is_a_tie_without_width() -> None:
+def test_comparison_of_a_classifier_with_itself_is_a_tie_without_an_interval() -> None:
     labels, first, _ = three(100, 0.2, 0.2)
     comparison = stats.compare(labels, first, first)
-    assert (comparison.difference.low, comparison.difference.high) == (0, 0)
+    assert np.isnan(comparison.difference.low)
+    assert comparison.difference.reason == "the two give the same answer on every sentence"
     assert (comparison.verdict, comparison.p_value) == ("tie", 1.0)
 
 
@@ -231,20 +245,3 @@ def test_labels_are_read_by_name_or_number_and_nothing_else() -> None:
     assert stats.binary(pd.Series([0, 1])).tolist() == [0, 1]
     with pytest.raises(ValueError, match="'maybe'"):
         stats.binary(pd.Series(["acceptable", "maybe"]))
-
-
-def test_groups_are_measured_apart_and_rows_without_a_group_are_skipped() -> None:
-    table = stats.by_group(
-        pd.DataFrame(
-            {
-                "label": [1, 0, 1, 0, 1, 1],
-                "predicted": [1, 0, 0, 1, 1, 0],
-                "domain": ["in", "in", "out", "out", "out", None],
-            }
-        ),
-        "domain",
-    )
-    assert table["domain"].tolist() == ["out", "in"]
-    assert table["n"].tolist() == [3, 2]
-    assert table["mcc"].tolist() == pytest.approx([matthews_corrcoef([1, 0, 1], [0, 1, 1]), 1.0])
-    assert table["accuracy"].tolist() == pytest.approx([1 / 3, 1.0])
