@@ -9,9 +9,9 @@ from typing import Any
 from cola_sweep.errors import UserError
 from cola_sweep.server.paths import lookup
 from cola_sweep.server.search import Trial, placed
-from cola_sweep.server.search.trials import TrialState
+from cola_sweep.server.search.trials import VALUED, TrialState
 from cola_sweep.server.states import OPEN_RUN
-from cola_sweep.server.store.runs import ENDED, Outline, Run
+from cola_sweep.server.store.runs import Outline, Run
 from cola_sweep.space import Metric, SweepSpec, read_text
 
 # Members of a summary object (`define_metric(summary=...)`) by how well they say what the best epoch gave.
@@ -29,18 +29,18 @@ def spec_of(config: str) -> SweepSpec | None:
 
 def trial(run: Outline, config: str) -> Trial:
     """What the search of a sweep, given by its YAML text, is told of a run."""
-    # Each suggestion asks for all of them, and only those that have ended stay as they are.
-    return (_kept_trial if run.state in ENDED else _trial)(run, config)
+    state = trial_state(run)
+    # What a run says on its way is no result, and left out, so that its trial too is found again.
+    return _trial(run.params_json, run.summary_json if state in VALUED else "{}", state, config)
 
 
-def _trial(run: Outline, config: str) -> Trial:
+# Each suggestion asks for all of them, and most are as they were.
+@lru_cache(maxsize=8192)
+def _trial(params_json: str, summary_json: str, state: TrialState, config: str) -> Trial:
     spec = spec_of(config)
     assert spec is not None, "no search without a specification"
-    value = metric_value(run.summary_json, spec.metric) if spec.metric else None
-    return placed(spec, plain(json.loads(run.params_json)), trial_state(run), value)
-
-
-_kept_trial = lru_cache(maxsize=4096)(_trial)
+    value = metric_value(summary_json, spec.metric) if spec.metric else None
+    return placed(spec, plain(json.loads(params_json)), state, value)
 
 
 def trial_state(run: Outline) -> TrialState:

@@ -2,13 +2,18 @@
 
 import itertools
 import math
+import random
 import subprocess
 import sys
-from typing import Any
+from typing import Any, Literal
 
+import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from optuna.distributions import FloatDistribution
+from optuna.samplers import TPESampler
+from optuna.trial import TrialState, create_trial
 
 from cola_sweep.parameters import canonical
 from cola_sweep.server.search import Trial, cells, domains, placed, suggest
@@ -183,6 +188,36 @@ def test_agents_that_ask_bayes_at_once_get_different_points() -> None:
         assert suggestion.why.startswith("TPE")
         trials.append(placed(spec, suggestion.params, "running"))
     assert len({t.params["a"] for t in trials}) == 20
+
+
+@pytest.mark.parametrize("goal", ["minimize", "maximize"])
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_bayes_answers_as_optuna_does_to_the_same_trials(goal: Literal["minimize", "maximize"]) -> None:
+    spec = read_mapping({**BAYES, "metric": {"name": "m", "goal": goal}, "parameters": {"a": {"min": 0.0, "max": 1.0}}})
+    study = optuna.create_study(direction=goal)
+    trials = []
+    for i in range(40):
+        a, value = i * 7 % 40 / 40, i * 11 % 40 / 40
+        state: Any = ("complete", "pruned", "running", "failed")[i * i % 11 % 4]
+        trials.append(placed(spec, {"a": a}, state, value))
+        study.add_trial(
+            create_trial(
+                state=TrialState[{"pruned": "PRUNED", "failed": "FAIL"}.get(state, state.upper())],
+                value=value if state == "complete" else None,
+                intermediate_values={0: value} if state == "pruned" else None,
+                params={"a": a},
+                distributions={"a": FloatDistribution(0.0, 1.0)},
+            )
+        )
+    for seed in range(5):
+        study.sampler = TPESampler(
+            n_startup_trials=0, multivariate=True, seed=random.Random(f"{seed}:40").getrandbits(32)
+        )
+        asked = study.ask({"a": FloatDistribution(0.0, 1.0)})
+        suggestion = suggest(spec, trials, seed)
+        assert suggestion is not None
+        assert suggestion.params == asked.params
+        study.tell(asked, state=TrialState.FAIL)
 
 
 def test_trials_without_a_value_teach_bayes_nothing() -> None:

@@ -6,15 +6,14 @@ say so; normals and betas by their quantile, whose prior is uniform. Probabiliti
 shape the random draws alone: TPE learns its own.
 
 Trials under way are told as running, so agents asking at the same time get different points; failed
-ones and those without a finite value are told as failed, never given a made-up value.
+ones and those without a finite value are not told, never given a made-up value.
 """
 
 import math
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 import optuna
 from optuna.distributions import (
@@ -28,7 +27,7 @@ from optuna.trial import FrozenTrial, TrialState
 from cola_sweep.parameters import BOUNDED, Parameter, bounds, canonical
 from cola_sweep.server.search import cells, domains
 from cola_sweep.server.search.random_draws import free_point
-from cola_sweep.server.search.trials import Point, Suggestion, Trial, nested, placed, taken
+from cola_sweep.server.search.trials import VALUED, Point, Suggestion, Trial, nested, placed, taken
 from cola_sweep.space import SweepSpec, read_mapping
 
 # Random trials before the estimate: at most so many, and a third of a capped sweep, but three at least.
@@ -36,7 +35,6 @@ STARTUP, LEAST_STARTUP = 10, 3
 # Estimates asked for before a free cell is drawn, where the space is finite and the best cells are taken.
 _TRIES = 8
 _EPOCH = datetime.fromtimestamp(0, UTC)  # when a trial was makes no difference to the search
-_TOLD = {"waiting": TrialState.RUNNING, "running": TrialState.RUNNING}
 
 
 def next_estimate(spec: SweepSpec, trials: list[Trial], dice: random.Random) -> Suggestion | None:
@@ -78,49 +76,66 @@ def _estimates(spec: SweepSpec, trials: list[Trial], dice: random.Random) -> Ite
             n_startup_trials=0, multivariate=True, constant_liar=True, seed=dice.getrandbits(32)
         )
     assert spec.metric is not None
-    storage = optuna.storages.InMemoryStorage()
+    storage = _Told(trials)
     study = optuna.create_study(direction=spec.metric.goal, storage=storage)
     number = storage.get_study_id_from_name(study.study_name)
     axes = {p.name: axis for p in sorted(spec.parameters, key=lambda p: p.name) if (axis := _axis(p))}
-    for trial in trials:
-        if trial.point is not None and trial.state != "unstarted":
-            storage.create_new_trial(number, _told(spec, trial, trial.point, axes))
     for _ in range(_TRIES):
         # As `study.ask` does, which would first compare the axes of all trials to find what they share.
         asked = storage.get_trial(storage.create_new_trial(number))
         params = sampler.sample_relative(study, asked, axes)
-        yield tuple(_from_axis(p, params[p.name]) if p.name in axes else domains.option(p, 0) for p in spec.parameters)
+        yield tuple(domains.at(p, params[p.name]) if p.name in axes else domains.option(p, 0) for p in spec.parameters)
 
 
-class _Told(FrozenTrial):
-    """A trial that is told. Optuna would copy each in depth, for most of an answer's time; it may have this one."""
+class _Told(optuna.storages.InMemoryStorage):
+    """The trials told, and behind them those that are asked for.
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> FrozenTrial:
-        return self
+    Put in one by one, as a study takes them, each would be copied and compared with the best: most of an
+    answer's time. Those asked for are numbered from 0, so the others end at -1.
+    """
+
+    def __init__(self, trials: list[Trial]) -> None:
+        super().__init__()
+        known = [(trial, outcome) for trial in trials if (outcome := _outcome(trial))]
+        self._told = [_told(number, trial, *outcome) for number, (trial, outcome) in enumerate(known, -len(known))]
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        told = [trial for trial in self._told if states is None or trial.state in states]
+        return [*told, *super().get_all_trials(study_id, deepcopy, states)]
 
 
-def _told(spec: SweepSpec, trial: Trial, point: Point, axes: dict[str, BaseDistribution]) -> FrozenTrial:
-    value, state = _value(trial), _TOLD.get(trial.state)
-    if state is None:
-        ended = TrialState.PRUNED if trial.state == "pruned" else TrialState.COMPLETE
-        state = TrialState.FAIL if value is None else ended
-    return _Told(
-        number=-1,  # the study numbers its trials
-        trial_id=-1,
+def _outcome(trial: Trial) -> tuple[TrialState, float | None] | None:
+    """The state and value to tell; None if the trial teaches nothing."""
+    if trial.point is None:
+        return None
+    if trial.state in ("waiting", "running"):
+        return TrialState.RUNNING, None
+    value = _value(trial)
+    if value is None:
+        return None
+    return TrialState.PRUNED if trial.state == "pruned" else TrialState.COMPLETE, value
+
+
+def _told(number: int, trial: Trial, state: TrialState, value: float | None) -> FrozenTrial:
+    return FrozenTrial(
+        number=number,
+        trial_id=number,
         state=state,
         value=value if state == TrialState.COMPLETE else None,
         intermediate_values={0: value} if state == TrialState.PRUNED and value is not None else {},
-        params={p.name: _to_axis(p, each) for p, each in zip(spec.parameters, point, strict=True) if p.name in axes},
+        params=trial.places,
         distributions={},  # of all: the axes
         datetime_start=_EPOCH,
-        datetime_complete=_EPOCH if state.is_finished() else None,
+        datetime_complete=None if state == TrialState.RUNNING else _EPOCH,
         user_attrs={},
         system_attrs={},
     )
 
 
 def _value(trial: Trial) -> float | None:
-    known = trial.state in ("complete", "pruned") and trial.value is not None and math.isfinite(trial.value)
+    known = trial.state in VALUED and trial.value is not None and math.isfinite(trial.value)
     return trial.value if known else None
 
 
@@ -140,28 +155,3 @@ def _axis(parameter: Parameter) -> BaseDistribution | None:
         return FloatDistribution(0.0, 1.0)
     low, high = bounds(parameter)
     return FloatDistribution(low, high, log=kind != "uniform") if low < high else None
-
-
-def _to_axis(parameter: Parameter, value: Any) -> Any:
-    kind = parameter.distribution
-    if parameter.values:
-        return parameter.places[canonical(value)]
-    if kind == "int_uniform":
-        return value
-    if kind == "q_uniform":
-        return round(value / parameter.q)
-    if kind not in BOUNDED:
-        return min(max(domains.quantile_of(parameter, value), 0.0), 1.0)
-    low, high = bounds(parameter)  # a step of q may lie outside by a rounding error
-    return min(max(value, low), high)
-
-
-def _from_axis(parameter: Parameter, place: Any) -> Any:
-    kind = parameter.distribution
-    if parameter.values:
-        return parameter.options[place]
-    if kind in ("int_uniform", "q_uniform"):
-        return domains.step_value(parameter, place)
-    if kind not in BOUNDED:
-        return domains.value_at(parameter, place)
-    return domains.rounded(parameter, place)

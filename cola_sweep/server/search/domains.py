@@ -1,4 +1,4 @@
-"""The set a parameter's values come from: how many, which, a random one, one by quantile. Pure.
+"""The set a parameter's values come from: how many, which, a random one, where one lies on its axis. Pure.
 
 Values are JSON values of the right type: whole numbers stay ints, floats floats, and steps of q = 0.1
 are 0.3 and not 0.30000000000000004.
@@ -94,6 +94,33 @@ def rounded(parameter: Parameter, value: float) -> int | float:
         steps = parameter.steps
         return step_value(parameter, k if steps is None else min(max(k, steps[0]), steps[-1]))
     return float(value)
+
+
+def place(parameter: Parameter, value: Any) -> int | float:
+    """Where a value lies on the axis that is searched: its index, its step, its quantile, or itself."""
+    kind = parameter.distribution
+    if parameter.values:
+        return parameter.places[canonical(value)]
+    if kind == "int_uniform":
+        return int(value)
+    if kind == "q_uniform":
+        return round(value / parameter.q)
+    if kind not in BOUNDED:
+        return min(max(quantile_of(parameter, value), 0.0), 1.0)
+    low, high = bounds(parameter)  # a step of q may lie outside by a rounding error
+    return min(max(value, low), high)
+
+
+def at(parameter: Parameter, place: int | float) -> Any:
+    """The value at a place: the inverse of `place`, but for rounding to steps of q."""
+    kind = parameter.distribution
+    if parameter.values:
+        return parameter.options[int(place)]
+    if kind in ("int_uniform", "q_uniform"):
+        return step_value(parameter, int(place))
+    if kind not in BOUNDED:
+        return value_at(parameter, place)
+    return rounded(parameter, place)
 
 
 def fit(parameter: Parameter, value: Any) -> tuple[Any] | None:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -14,6 +14,9 @@ from cola_sweep.space import SweepSpec
 ATTEMPTS = 3
 
 TrialState = Literal["waiting", "running", "complete", "pruned", "failed", "unstarted"]
+
+# The states whose value tells the search something.
+VALUED = frozenset({"complete", "pruned"})
 
 # One value per parameter, in the order of the specification.
 Point = tuple[Any, ...]
@@ -29,17 +32,27 @@ class Trial:
             started and ended badly; `unstarted` ended, or was given up, before it began.
         value: the metric at its best epoch, if it is known and finite.
         point: of the space; None if the arguments lie outside. `placed` finds it.
+        space: the parameters of the sweep.
     """
 
     params: Mapping[str, Any]
     state: TrialState
     value: float | None
     point: Point | None
+    space: tuple[Parameter, ...] = field(repr=False)
+
+    # Trials that have ended are kept between suggestions, so these are worked out once.
 
     @cached_property
     def key(self) -> str:
         """The point as a text."""
         return canonical(self.point)
+
+    @cached_property
+    def places(self) -> dict[str, int | float]:
+        """Where the point lies on each parameter's axis, by the parameter's name."""
+        assert self.point is not None
+        return {p.name: domains.place(p, value) for p, value in zip(self.space, self.point, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -78,7 +91,7 @@ def point_of(spec: SweepSpec, params: Mapping[str, Any]) -> Point | None:
 
 def placed(spec: SweepSpec, params: Mapping[str, Any], state: TrialState, value: float | None = None) -> Trial:
     """A trial of these arguments, with its point in the space."""
-    return Trial(params, state, value, point_of(spec, params))
+    return Trial(params, state, value, point_of(spec, params), spec.parameters)
 
 
 def taken(trials: Iterable[Trial]) -> set[str]:
