@@ -1,6 +1,6 @@
 """The charts of one epoch's predictions, by their W&B keys: confusion matrix three ways, ROC, PR, calibration.
 
-Imports data (the class names) and samples; matplotlib, seaborn and wandb.
+Imports corpus (the class names) and samples; matplotlib, seaborn and wandb.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from cola_sweep.data import CLASS_NAMES
+from cola_sweep.corpus import CLASS_NAMES
 from cola_sweep.samples import Predictions
 
 BINS = 10

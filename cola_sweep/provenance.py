@@ -1,6 +1,6 @@
 """Where a trial's data, weights and code come from: a mapping in the run's config, and no two sources in one sweep.
 
-Imports checkpoints, config, data and errors; torch, and wandb only to ask about earlier runs.
+Imports checkpoints, config, corpus and errors; torch, and wandb only to ask about earlier runs.
 """
 
 import importlib.metadata
@@ -15,7 +15,7 @@ import torch
 
 from cola_sweep.checkpoints import Checkpoint
 from cola_sweep.config import TrialConfig
-from cola_sweep.data import Corpus
+from cola_sweep.corpus import Corpus
 from cola_sweep.errors import UserError
 
 KEY = "provenance"

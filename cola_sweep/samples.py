@@ -1,6 +1,6 @@
 """What the model said of each validation sentence: as arrays, and as the tables made of them.
 
-Pure: values in, rows out; `callbacks` makes W&B tables of the rows. Imports numpy and data.
+Pure: values in, rows out; `callbacks` makes W&B tables of the rows. Imports numpy and corpus.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cola_sweep.data import CLASS_NAMES, Split
+from cola_sweep.corpus import CLASS_NAMES, Split
 
 EXAMPLE_COLUMNS: list[str | int] = ["sentence", "label", "predicted", "probability", "loss", "source", "domain"]
 PREDICTION_COLUMNS: list[str | int] = ["index", *EXAMPLE_COLUMNS]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from cola_sweep.callbacks import Best
     from cola_sweep.checkpoints import Checkpoint
-    from cola_sweep.data import Corpus
+    from cola_sweep.corpus import Corpus
 
 X_AXIS = "trainer/global_step"  # Lightning's logger sends it with every metric
 LOG_EVERY = 10
@@ -83,7 +83,7 @@ def load_inputs(config: TrialConfig) -> "tuple[Checkpoint, Corpus]":
     from cola_sweep.checkpoints import resolve
 
     checkpoint = resolve(config.checkpoint)  # before data: it puts an unreachable hub's client offline
-    from cola_sweep.data import load_corpus
+    from cola_sweep.corpus import load_corpus
 
     return checkpoint, load_corpus(config.data)
 

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from sklearn import metrics as sklearn_metrics
 from sklearn.calibration import calibration_curve
 
-from cola_sweep.data import CLASS_NAMES
+from cola_sweep.corpus import CLASS_NAMES
 from cola_sweep.plots import calibration_rows, charts, confusion_matrices
 from cola_sweep.samples import Predictions
 

@@ -9,7 +9,7 @@ import wandb
 
 from cola_sweep.checkpoints import Checkpoint
 from cola_sweep.config import TrialConfig
-from cola_sweep.data import Corpus, Split
+from cola_sweep.corpus import Corpus, Split
 from cola_sweep.errors import UserError
 from cola_sweep.provenance import describe, earlier_configs, git_commit, refuse_mixture
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, log_loss
 
-from cola_sweep.data import Split
+from cola_sweep.corpus import Split
 from cola_sweep.samples import EXAMPLE_COLUMNS, PREDICTION_COLUMNS, Predictions, example_rows, prediction_rows
 
 VALID = Split(
