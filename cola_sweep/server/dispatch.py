@@ -8,9 +8,9 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from cola_sweep.server import names, states, trials
-from cola_sweep.server.search import hyperband, suggest
-from cola_sweep.server.store import Store, agents, runs, streams, sweeps
+from cola_sweep.server import early_stop, names, states, trials
+from cola_sweep.server.search import suggest
+from cola_sweep.server.store import Store, agents, runs, sweeps
 from cola_sweep.server.store.agents import Agent
 from cola_sweep.server.store.database import iso
 from cola_sweep.server.store.runs import Outline, Run
@@ -52,7 +52,7 @@ def on_stream(store: Store, run: Run, body: Mapping[str, Any]) -> None:
     if trials.reaches(spec.metric, trials.metric_value(run.summary_json, spec.metric)):
         _finish(store, sweep)
     if "wandb-history.jsonl" in files and run.state in states.OPEN_RUN and not run.stop_requested:
-        _stop_early(store, run, spec)
+        early_stop.judge(store, run, spec)
 
 
 def expire(store: Store) -> None:
@@ -191,20 +191,3 @@ def _issue(store: Store, agent: Agent, sweep: Sweep, spec: SweepSpec | None, run
             "args": json.loads(run.args_json),
         }
     ]
-
-
-def _stop_early(store: Store, run: Run, spec: SweepSpec) -> None:
-    """Ask the run to stop if hyperband says so; the reason stays with the run."""
-    rule, metric = spec.early_terminate, spec.metric
-    if rule is None or metric is None or run.sweep_id is None:
-        return
-
-    def values(each: Run) -> list[float]:
-        return [value for _, value in streams.history_values(store, each.id, metric.name)]
-
-    own = values(run)
-    if not hyperband.rungs(rule, len(own)):
-        return
-    others = [values(other) for other in runs.of_sweep(store, run.sweep_id) if other.id != run.id]
-    if stop := hyperband.judge(rule, metric, own, others):
-        runs.request_stop(store, run.id, str(stop))

@@ -4,10 +4,13 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib import resources
 from pathlib import Path
 
 import pytest
 
+from cola_sweep.server import dispatch
+from cola_sweep.server.store import agents, runs, streams
 from cola_sweep.server.store.database import SCHEMA_VERSION, Store, iso, seconds
 
 
@@ -89,6 +92,47 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(sqlite3.DatabaseError, match="newer"):
         Store(tmp_path / "server.db")
+
+
+def test_records_of_version_1_are_kept_and_their_sweeps_go_on(tmp_path: Path) -> None:
+    """As the first release of the server wrote them: a sweep with a finished run and one under way."""
+    first = resources.files("cola_sweep.server.store").joinpath("migrations/0001.sql").read_text()
+    config = (
+        "{method: random, metric: {name: m, goal: maximize}, parameters: {a: {min: 0.0, max: 1.0}},"
+        " early_terminate: {type: hyperband, min_iter: 2, strict: true}}"
+    )
+    now = "2026-11-23T12:00:00.000000"
+    with sqlite3.connect(tmp_path / "server.db") as db:
+        db.executescript(first)
+        db.execute("INSERT INTO projects VALUES (1, 'ada', 'p', NULL, ?)", (now,))
+        db.execute(
+            "INSERT INTO sweeps (id, project_id, name, config, method, state, seed, created_at, updated_at)"
+            " VALUES (1, 1, 's', ?, 'random', 'RUNNING', 3, ?, ?)",
+            (config, now, now),
+        )
+        for number, state, value in ((1, "finished", 0.9), (2, "running", 0.1)):
+            db.execute(
+                "INSERT INTO runs (id, project_id, name, display_name, state, sweep_id, history_lines, args_json,"
+                " created_at, updated_at, heartbeat_at) VALUES (?, 1, ?, 'x', ?, 1, 2, ?, ?, ?, ?)",
+                (number, f"run{number}", state, f'{{"a": {{"value": {value}}}}}', now, now, now),
+            )
+            rows = [(number, line, line, f'{{"m": {value}}}') for line in range(2)]
+            db.executemany("INSERT INTO history VALUES (?, ?, ?, ?)", rows)
+        db.execute("PRAGMA user_version=1")
+    db.close()
+    store = Store(tmp_path / "server.db", clock=lambda: seconds(now))
+    assert store.all("PRAGMA user_version")[0][0] == SCHEMA_VERSION
+    behind = runs.find(store, "ada", "p", "run2")
+    assert behind is not None
+    streams.write_lines(store, behind.id, "history", 2, ['{"m": 0.2}'])
+    dispatch.on_stream(store, behind, {"files": {"wandb-history.jsonl": {}}})
+    assert [run.stop_reason for run in runs.of_sweep(store, 1)] == [
+        None,
+        "hyperband: 0.1 is behind 0.9 at rung 2",
+    ]
+    (command,) = dispatch.heartbeat(store, agents.create(store, 1, "agent", "host").id, [])
+    assert command["type"] == "run"
+    store.close()
 
 
 def test_times_are_utc_text_that_reads_back(store: Store) -> None:

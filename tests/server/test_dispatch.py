@@ -286,6 +286,26 @@ def test_hyperband_stops_a_run_with_its_reason(store: Store) -> None:
     assert not find(store, ahead).stop_requested
 
 
+def test_what_runs_reached_is_kept_and_made_anew_when_their_lines_or_the_rule_change(store: Store) -> None:
+    rule = "early_terminate: {type: hyperband, min_iter: 2, eta: 2, strict: true}, parameters"
+    sweep = make_sweep(store, GRID.replace("parameters", rule))
+    for name, values in (("ahead", (0.5, 0.6)), ("behind", (0.1,))):
+        runs.create(store, sweep.project_id, name, state="running", display_name=name, sweep_id=sweep.id)
+        log(store, name, *values)
+    # A client that sends its lines again may change them.
+    streams.write_lines(store, find(store, "ahead").id, "history", 0, [json.dumps({"m": v}) for v in (0.5, 0.05)])
+    log(store, "behind", 0.2)
+    assert find(store, "behind").stop_reason == "hyperband: 0.2 is behind 0.5 at rung 2"
+    streams.rewind(store, find(store, "ahead").id, -1)
+    runs.update(store, find(store, "behind").id, stop_requested=0, stop_reason=None)
+    log(store, "behind", 0.2)
+    assert find(store, "behind").stop_reason is None, "nobody else is at the rung any longer"
+    sweeps.update(store, sweep.id, config=sweep.config.replace("name: m", "name: other"))
+    log(store, "ahead", 0.9, 0.9)
+    log(store, "behind", 0.1)
+    assert find(store, "behind").stop_reason is None, "nobody has logged the new metric"
+
+
 def test_a_local_controller_schedules_and_stops(store: Store) -> None:
     sweep = make_sweep(store, "{controller: {type: local}, method: random, parameters: {a: {value: 1}}}")
     agent = join(store, sweep)

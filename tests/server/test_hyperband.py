@@ -1,12 +1,22 @@
+import itertools
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cola_sweep.server.search.hyperband import Stop, judge, rungs
+from cola_sweep.server.search import hyperband
+from cola_sweep.server.search.hyperband import Climb, Stop, climbed, rungs
 from cola_sweep.space import Hyperband, Metric
 
 LOSS = Metric("loss", "minimize")
 MCC = Metric("valid/mcc", "maximize")
+
+
+def judge(spec: Hyperband, metric: Metric, own: list[float], others: list[list[float]]) -> Stop | None:
+    """Of runs that have logged these values."""
+    mine, *rest = (climbed(spec, metric, Climb(), values) for values in (own, *others))
+    return hyperband.judge(spec, metric, mine, rest)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +80,21 @@ def test_nan_is_behind_every_number(metric: Metric) -> None:
     spec = Hyperband(min_iter=1, eta=2, strict=True)
     assert judge(spec, metric, [math.nan], [[1.0]]) is not None
     assert judge(spec, metric, [1.0], [[math.nan], [math.nan]]) is None
+
+
+@given(st.lists(st.floats(-1, 1) | st.just(math.nan), max_size=30), st.data())
+def test_a_climb_read_in_parts_is_that_read_at_once(values: list[float], data: st.DataObject) -> None:
+    spec = Hyperband(min_iter=2, eta=1.5)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(values)))))
+    climb = Climb()
+    for begin, end in itertools.pairwise([0, *cuts, len(values)]):
+        climb = climbed(spec, MCC, climb, values[begin:end])
+
+    def best(count: int) -> float:
+        return min((-value for value in values[:count] if not math.isnan(value)), default=math.inf)
+
+    expected = {rung: best(rung) for rung in rungs(spec, len(values))}
+    assert climb == climbed(spec, MCC, Climb(), values) == Climb(len(values), best(len(values)), expected)
 
 
 def test_equal_runs_are_not_stopped() -> None:

@@ -7,7 +7,9 @@ the client posts 5.0 back as 5, and a grid that compared those would never end.
 Imports `cola_sweep.space` and, for `bayes` alone and only when asked, Optuna.
 """
 
+import gc
 import random
+from functools import cache
 
 from cola_sweep.server.search.grid import next_cell
 from cola_sweep.server.search.random_draws import next_draw
@@ -37,9 +39,12 @@ def suggest(spec: SweepSpec, trials: list[Trial], seed: int, issued: int | None 
     return next_estimate(spec, trials, dice)
 
 
+@cache
 def prepare(method: str) -> None:
     """Import what a method needs, so that its first suggestion need not wait for that."""
     if method == "bayes":
         from cola_sweep.server.search import bayes
 
         bayes.warm_up()
+    # What was imported stays: each full collection would look at all of it again, for longer than an answer may take.
+    gc.freeze()

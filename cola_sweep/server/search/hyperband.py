@@ -9,10 +9,25 @@ and counts only what the run had reached at the rung.
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from cola_sweep.space import Hyperband, Metric
+
+
+@dataclass(frozen=True)
+class Climb:
+    """How far a run has come. Its bests are costs: the less the better, infinite where no value was a number.
+
+    Attributes:
+        logged: how many values of the metric.
+        best: of them.
+        rungs: the best when it reached each rung.
+    """
+
+    logged: int = 0
+    best: float = math.inf
+    rungs: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -37,29 +52,38 @@ def rungs(spec: Hyperband, length: int) -> list[int]:
     return _distinct(rung for rung in counts if 1 <= rung <= length)
 
 
-def judge(spec: Hyperband, metric: Metric, own: Sequence[float], others: Iterable[Sequence[float]]) -> Stop | None:
+def climbed(spec: Hyperband, metric: Metric, climb: Climb, values: Sequence[float]) -> Climb:
+    """Where a run is that logged `values`, in order, since it was at `climb`; NaN is worse than any number."""
+    sign = _sign(metric)
+    logged = climb.logged + len(values)
+    marks, best, reached = set(rungs(spec, logged)), climb.best, dict(climb.rungs)
+    for count, value in enumerate(values, climb.logged + 1):
+        if not math.isnan(value):
+            best = min(best, sign * value)
+        if count in marks:
+            reached[count] = best
+    return Climb(logged, best, reached)
+
+
+def judge(spec: Hyperband, metric: Metric, own: Climb, others: Iterable[Climb]) -> Stop | None:
     """Whether a run should stop, and why.
 
     Args:
-        own: the metric's values that the run has logged, in order; NaN is worse than any number.
-        others: those of the sweep's other runs.
+        others: of the sweep's other runs.
     """
-    reached = rungs(spec, len(own))
-    if not reached:
+    if not own.rungs:
         return None
-    rung = reached[-1]
-    sign = 1.0 if metric.goal == "minimize" else -1.0
-    field = sorted([_best(own[:rung], sign), *(_best(other[:rung], sign) for other in others if len(other) >= rung)])
-    share = _whole(len(field) / spec.eta)
+    rung = max(own.rungs)
+    runners = sorted([own.rungs[rung], *(other.rungs[rung] for other in others if rung in other.rungs)])
+    share = _whole(len(runners) / spec.eta)
     places = max(1, share) if spec.strict else share + 1
-    threshold = field[min(places, len(field)) - 1]
-    value = _best(own[:rung] if spec.strict else own, sign)
-    return Stop(rung, sign * threshold, sign * value) if value > threshold else None
+    threshold = runners[min(places, len(runners)) - 1]
+    cost = own.rungs[rung] if spec.strict else own.best
+    return Stop(rung, _sign(metric) * threshold, _sign(metric) * cost) if cost > threshold else None
 
 
-def _best(values: Sequence[float], sign: float) -> float:
-    """The best of `values` as a cost; infinite if none is a number."""
-    return min((sign * value for value in values if not math.isnan(value)), default=math.inf)
+def _sign(metric: Metric) -> float:
+    return 1.0 if metric.goal == "minimize" else -1.0
 
 
 def _whole(count: float) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 from time import time
 from typing import Any
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Store:

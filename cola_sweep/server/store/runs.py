@@ -248,7 +248,7 @@ def request_stop(store: Store, run_id: int, reason: str) -> None:
 def delete(store: Store, run_id: int) -> None:
     """Delete a run, what it logged and the records of its files; its name stays taken."""
     with store.write() as db:
-        for table in ("history", "events", "console", "files", "alerts"):
+        for table in ("history", "events", "console", "files", "alerts", "climbs"):
             db.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))
         update(store, run_id, deleted_at=store.now())
 

@@ -119,6 +119,7 @@ def _write_events(db: sqlite3.Connection, run: runs.Run, part: Chunk, end: int) 
 
 def recount_history(db: sqlite3.Connection, run_id: int) -> None:
     """Take line count, greatest step and keys from the rows of history; inside a transaction."""
+    db.execute("DELETE FROM climbs WHERE run_id = ?", (run_id,))
     lines, last_step = db.execute("SELECT max(line) + 1, max(step) FROM history WHERE run_id = ?", (run_id,)).fetchone()
     keys = history_keys.fold({}, _parsed(db.execute(_LINES.format("history"), (run_id,))))
     db.execute(
@@ -157,7 +158,7 @@ def _summarize(store: Store, db: sqlite3.Connection, run_id: int) -> None:
 def clear(store: Store, run_id: int) -> None:
     """Forget every line of a run, and what was kept of them."""
     with store.write() as db:
-        for table in ("history", "events", "console", "shared_lines"):
+        for table in ("history", "events", "console", "shared_lines", "climbs"):
             db.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))
         nothing = {"history_lines": 0, "events_lines": 0, "console_lines": 0, "last_step": None}
         runs.update(store, run_id, **nothing, keys_json="{}", system_json="{}", summary_json="{}")
@@ -195,11 +196,12 @@ def history_rows(
     return sample(rows, samples)
 
 
-def history_values(store: Store, run_id: int, key: str) -> list[tuple[int, float]]:
-    """(step, value) of each row in which `key` is a number, by step; NaN and infinities included."""
+def history_values(store: Store, run_id: int, key: str, *, from_line: int = 0) -> list[tuple[int, float]]:
+    """(step, value) of each row from a line on in which `key` is a number, by step; NaN and infinities included."""
     where, values = _where(run_id, [key])
+    sql = f"SELECT step, data FROM history WHERE {where} AND line >= ? ORDER BY step, line"
     found = []
-    for step, data in store.all(f"SELECT step, data FROM history WHERE {where} ORDER BY step, line", values):
+    for step, data in store.all(sql, [*values, from_line]):
         value = lookup(json.loads(data), key)
         if isinstance(value, int | float) and not isinstance(value, bool):
             found.append((step, float(value)))
