@@ -3,9 +3,8 @@
 Pure; imports pandas, `results` (its type) and `stats`. Knows nothing of HTML or Markdown.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,21 +12,12 @@ import pandas as pd
 from cola_sweep import stats
 from cola_sweep.analysis import groups
 from cola_sweep.analysis.align import Aligned, align
+from cola_sweep.analysis.swept import Parameter, setting_columns, swept_parameters
 from cola_sweep.results import SweepResults
 
 WORST = 20
 GROUPS = ("domain", "source", "words")
 MCC_TOLERANCE = 1e-3  # between the logged MCC and the one counted from the predictions table
-NOT_A_SETTING = ("config.seed",)
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A swept parameter: its column in `runs`, its name, and how its axis is drawn."""
-
-    column: str
-    name: str
-    scale: Literal["log", "linear", "categorical"]
 
 
 @dataclass(frozen=True)
@@ -94,12 +84,11 @@ def find(results: SweepResults) -> Findings:
     predicted = _predicted(table) if table is not None else None
     rivals = _rivals(align(results.predictions, ranked["id"]), ranked)
     parameters = swept_parameters(results.config, results.runs)
-    keys = [parameter.column for parameter in parameters if parameter.column not in NOT_A_SETTING]
     return Findings(
         results=results,
         board=board,
         parameters=parameters,
-        settings=stats.by_configuration(ranked, keys),
+        settings=stats.by_configuration(ranked, setting_columns(parameters)),
         predicted=predicted,
         rivals=rivals,
         warnings=[*_warnings(results, board, predicted), *results.notes],
@@ -151,36 +140,6 @@ def _rivals(aligned: Aligned | None, ranked: pd.DataFrame) -> list[Rival]:
         Rival(run, str(by_id["name"][run]), int(by_id["rank"][run]), stats.compare(aligned.labels, winner, other))
         for run, other in zip(aligned.runs[1:], others, strict=True)
     ]
-
-
-def swept_parameters(config: Mapping[str, Any], runs: pd.DataFrame) -> list[Parameter]:
-    """The parameters the sweep searches, as it declares them; those that differ between runs if it declares none."""
-    declared = [(name, spec) for name, spec in _leaves(config.get("parameters") or {}) if not _constant(spec)]
-    columns = [(f"config.{name}", spec) for name, spec in declared if f"config.{name}" in runs]
-    if not columns:
-        varying = (name for name in runs if name.startswith("config.") and runs[name].nunique(dropna=False) > 1)
-        columns = [(name, {}) for name in varying]
-    return [Parameter(column, column.removeprefix("config."), _scale(spec, runs[column])) for column, spec in columns]
-
-
-def _leaves(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for name, spec in parameters.items():
-        if isinstance(spec, Mapping) and "parameters" in spec:
-            yield from _leaves(spec["parameters"], f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", spec if isinstance(spec, Mapping) else {}
-
-
-def _constant(spec: Mapping[str, Any]) -> bool:
-    return "value" in spec or spec.get("distribution") == "constant" or len(spec.get("values", (0, 0))) == 1
-
-
-def _scale(spec: Mapping[str, Any], values: pd.Series) -> Literal["log", "linear", "categorical"]:
-    numbers = pd.to_numeric(values, errors="coerce")
-    if "values" in spec or values.dtype == bool or numbers.isna().sum() > values.isna().sum():
-        return "categorical"
-    wide = bool((numbers.dropna() > 0).all()) and numbers.max() > 30 * numbers.min()
-    return "log" if wide or "log" in str(spec.get("distribution", "")) else "linear"
 
 
 def _warnings(results: SweepResults, board: pd.DataFrame, predicted: Predicted | None) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """What a report concludes from pulled results."""
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +8,7 @@ import pytest
 from sklearn.metrics import matthews_corrcoef
 
 from cola_sweep import results, stats
-from cola_sweep.findings import costs, find, provenance, swept_parameters
+from cola_sweep.findings import costs, find, provenance
 from tests.fake_sweep import CONFIG, PATH, FakeApi, FakeSweep, changed, empty, fake_runs
 
 
@@ -157,37 +156,6 @@ def test_one_run_has_nothing_to_be_compared_with(pulled: results.SweepResults) -
     findings = find(dataclasses.replace(pulled, runs=pulled.runs.head(1)))
     assert findings.winner is not None
     assert findings.comparison is None
-
-
-@pytest.mark.parametrize(
-    ("spec", "values", "scale"),
-    [
-        ({"distribution": "log_uniform_values", "min": 1e-5, "max": 2e-5}, [1e-5, 2e-5], "log"),
-        ({"min": 0.0, "max": 0.5}, [0.1, 0.3], "linear"),
-        ({"min": 1e-6, "max": 1.0}, [1e-6, 0.5], "log"),
-        ({"values": [16, 32]}, [16, 32], "categorical"),
-        ({"distribution": "categorical_w_probabilities"}, ["cls", "mean"], "categorical"),
-    ],
-)
-def test_the_axis_fits_the_parameter(spec: dict[str, Any], values: list[Any], scale: str) -> None:
-    (parameter,) = swept_parameters({"parameters": {"p": spec}}, pd.DataFrame({"config.p": values}))
-    assert (parameter.column, parameter.name, parameter.scale) == ("config.p", "p", scale)
-
-
-def test_constants_are_not_swept_and_nested_parameters_are_found() -> None:
-    config = {
-        "parameters": {
-            "epochs": {"value": 3}, "seed": {"values": [1]}, "unused": {"values": [1, 2]},
-            "optimizer": {"parameters": {"lr": {"min": 0.1, "max": 0.2}}},
-        }
-    }  # fmt: skip
-    runs = pd.DataFrame({"config.epochs": [3, 3], "config.seed": [1, 1], "config.optimizer.lr": [0.1, 0.15]})
-    assert [parameter.name for parameter in swept_parameters(config, runs)] == ["optimizer.lr"]
-
-
-def test_without_a_declaration_what_varies_counts_as_swept() -> None:
-    runs = pd.DataFrame({"config.a": [1, 1], "config.b": [1, 2], "provenance.device": ["x", "y"]})
-    assert [parameter.name for parameter in swept_parameters({}, runs)] == ["b"]
 
 
 def test_settings_put_the_seeds_together(pulled: results.SweepResults) -> None:
