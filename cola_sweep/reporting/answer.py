@@ -1,0 +1,159 @@
+"""The first screen of a report: which configuration, how good, how sure, at what cost, and where it fails.
+
+Pure: findings in, `Answer`s out. Imports pandas, `findings`, `stats`, `document` and `wording`.
+"""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from cola_sweep import stats
+from cola_sweep.findings import Findings, Predicted
+from cola_sweep.reporting.document import Answer, Cell, Link
+from cola_sweep.reporting.wording import (
+    count,
+    missing,
+    show_amount,
+    show_count,
+    show_duration,
+    show_metric,
+    show_range,
+    show_share,
+    show_value,
+)  # fmt: skip
+
+FEWEST_IN_GROUP = 30  # sentences, before a group may be called the weakest
+MCC_NOTE = (
+    "MCC is the Matthews correlation between label and prediction: 1 is perfect, 0 is what a guess or a constant "
+    "answer reaches."
+)
+
+
+def answers(findings: Findings) -> tuple[Answer, ...]:
+    """None where no run can be ranked."""
+    if findings.winner is None:
+        return ()
+    return tuple(answer(findings) for answer in (which, how_good, how_sure, at_what_cost, where_it_fails))
+
+
+def which(findings: Findings) -> Answer:
+    winner = findings.winner
+    assert winner is not None
+    settings = [f"{parameter.name} {show_value(winner[parameter.column])}" for parameter in findings.parameters]
+    facts: list[tuple[str, Cell]] = [("run", run_link(winner))]
+    checkpoint = winner.get("provenance.checkpoint")
+    if not missing(checkpoint) and not any(parameter.name == "checkpoint" for parameter in findings.parameters):
+        facts.append(("checkpoint", str(checkpoint)))
+    if not missing(winner["best_epoch"]):
+        facts.append(("best epoch", show_value(winner["best_epoch"])))
+    collapsed = ("It predicts one class for every sentence.",) if winner["one_class"] else ()
+    return Answer("Winning configuration", " · ".join(settings) or str(winner["name"]), collapsed, tuple(facts))
+
+
+def how_good(findings: Findings) -> Answer:
+    winner, metric = findings.winner, findings.results.metric
+    assert winner is not None
+    return Answer(f"Best {metric}", show_metric(winner["best"]), (interval_text(findings), *_expected(findings)))
+
+
+def _expected(findings: Findings) -> Iterator[str]:
+    """What is left of the value once the choice of the best is accounted for."""
+    return iter(())
+
+
+def interval_text(findings: Findings) -> str:
+    """The interval of the winner's MCC, or why there is none."""
+    if not findings.predicted:
+        return "no interval: the run's predictions are not at hand"
+    interval = findings.predicted.interval
+    what = "" if findings.results.metric == "valid/mcc" else f"MCC {show_metric(interval.value)}, "
+    return f"{what}{with_ends(interval)}, n = {count(interval.n, 'sentence')}"
+
+
+def with_ends(interval: stats.Interval, sign: str = "") -> str:
+    """`95% interval 0.281 to 0.342`, or why there is none."""
+    if interval.reason:
+        return f"no interval: {interval.reason}"
+    return f"{interval.level:.0%} interval {show_range(interval.low, interval.high, sign)}"
+
+
+def how_sure(findings: Findings) -> Answer:
+    headline, detail = verdict(findings)
+    return Answer("Did it really win?", headline, (detail,) if detail else ())
+
+
+def verdict(findings: Findings) -> tuple[str, str]:
+    """Winner against runner-up: a headline and the numbers behind it."""
+    ranked, comparison = findings.ranked, findings.comparison
+    if len(ranked) < 2:
+        return ("Nothing to compare with", "Only one run can be ranked.") if len(ranked) else ("No winner yet", "")
+    second = ranked.iloc[1]["name"]
+    if comparison is None:
+        return "Not tested", f"The predictions of the winner and of {second} cannot be paired sentence by sentence."
+    headline = {
+        "first": "Yes: better than the runner-up",
+        "tie": "A tie with the runner-up",
+        "second": "No: by MCC the runner-up is better",
+    }[comparison.verdict]
+    gap = comparison.difference
+    few = comparison.only_first + comparison.only_second < stats.FEWEST_DISCORDANT
+    detail = (
+        f"MCC {show_metric(gap.value, '+')} against {second} on the same {count(gap.n, 'sentence')} "
+        f"({with_ends(gap, '+')}). Only the winner is right on {comparison.only_first:,}, only the runner-up on "
+        f"{comparison.only_second:,}{', too few to tell them apart' if few else ''}."
+    )
+    return headline, detail
+
+
+def at_what_cost(findings: Findings) -> Answer:
+    winner, board = findings.winner, findings.board
+    assert winner is not None
+    spent = board["seconds"].dropna()
+    facts: list[tuple[str, Cell]] = []
+    if len(spent):
+        facts.append((f"whole sweep, {count(len(spent), 'run')}", show_duration(spent.sum())))
+    for column, title, unit in (("cost/peak_memory_mb", "peak memory", "MB"), ("cost/kwh", "energy", "kWh")):
+        if not missing(amount := winner.get(f"summary.{column}")):
+            facts.append((title, show_amount(amount, unit)))
+    if missing(winner["seconds"]):
+        return Answer("Cost", "Not known", ("The winner did not log cost/seconds.",), tuple(facts))
+    return Answer("Cost of the winner", show_duration(winner["seconds"]), facts=tuple(facts))
+
+
+def where_it_fails(findings: Findings) -> Answer:
+    predicted = findings.predicted
+    if predicted is None:
+        return Answer("Where it fails", "Not known", ("The winner's predictions are not at hand.",))
+    tn, fp, fn, tp = (int(number) for number in predicted.counts)
+    n = tn + fp + fn + tp
+    details = [
+        f"Of {n:,} sentences {predicted.wrong:,} are wrong: {fp:,} of {tn + fp:,} unacceptable ones are called "
+        f"acceptable, {fn:,} of {fn + tp:,} acceptable ones unacceptable.",
+        *weakest(predicted),
+    ]
+    return Answer("Where it fails", f"{show_share(predicted.wrong / n)} wrong", tuple(details))
+
+
+def weakest(predicted: Predicted) -> Iterator[str]:
+    """The group of sentences of which it is surest that the winner is bad at them: whose interval ends lowest."""
+    held = [
+        (row["high"], title, str(row[title]), row)
+        for title, table in predicted.groups.items()
+        for row in table[(table["n"] >= FEWEST_IN_GROUP) & table["high"].notna()].to_dict("records")
+    ]
+    if len(held) > 1:
+        _, title, name, row = min(held, key=lambda group: (group[0], group[1], group[2]))
+        yield (
+            f"Weakest: {group_title(title)} {name}, MCC {show_metric(row['mcc'])} "
+            f"({show_range(row['low'], row['high'])}, n = {show_count(row['n'])})."
+        )
+
+
+def group_title(column: str) -> str:
+    """`words` is the length of a sentence."""
+    return {"words": "length in words"}.get(column, column)
+
+
+def run_link(run: "pd.Series[object]") -> Cell:
+    """The run's name, leading to its page if it has one."""
+    return Link(str(run["name"]), str(run["url"] or ""))

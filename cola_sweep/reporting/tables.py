@@ -1,0 +1,21 @@
+"""The report's numbers as CSV: every run, and what the sections show only in part or in words.
+
+Pure; imports pandas and the types of `findings`.
+"""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from cola_sweep.findings import Findings
+
+
+def of(findings: Findings) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Name of the file, and its table."""
+    yield "runs", findings.board
+    winner = findings.winner
+    if winner is not None and (table := findings.results.predictions.get(winner["id"])) is not None:
+        yield "predictions", table
+    if findings.predicted:
+        for name, group in findings.predicted.groups.items():
+            yield f"by-{name}", group
