@@ -1,6 +1,6 @@
 """Statistics of a sweep: ranking, Matthews correlation from counts, intervals and paired tests.
 
-Pure functions of numbers and frames; imports numpy, pandas and scipy, nothing of ours. A confusion
+Pure functions of numbers and frames; imports numpy, pandas and scipy, and of ours the rule in `records`. A confusion
 matrix is a vector of four counts, ordered `2 * label + predicted`: true negatives, false positives,
 false negatives, true positives, where the positive class is "acceptable".
 
@@ -18,7 +18,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import special
 
-Goal = Literal["maximize", "minimize"]
+from cola_sweep.records import Goal, place, why_left_out
+
 Counts = npt.NDArray[np.int64]
 Statistic = Callable[[Counts], npt.NDArray[np.float64]]
 
@@ -84,24 +85,15 @@ def rank(runs: pd.DataFrame, goal: Goal) -> pd.DataFrame:
     A run counts only if it finished and has a finite best value. Equal values go to the older run, so
     the order never depends on that of the input; runs left out come last, oldest first.
     """
-    board = runs.copy()
-    reasons = [_why_left_out(*row) for row in zip(runs["state"], runs["best"], runs["logged"], strict=True)]
-    board["left_out"] = pd.Series(reasons, index=board.index, dtype=object)
-    sign = -1.0 if goal == "maximize" else 1.0
-    board["_out"] = board["left_out"] != ""
-    board["_key"] = (sign * board["best"].astype(float)).where(~board["_out"], 0.0)
-    board = board.sort_values(["_out", "_key", "created", "id"], kind="stable").reset_index(drop=True)
-    board["rank"] = pd.array(range(1, len(board) + 1), dtype="Int64")
-    board.loc[board["_out"], "rank"] = pd.NA
-    return board.drop(columns=["_out", "_key"])
-
-
-def _why_left_out(state: str, best: float, logged: int) -> str:
-    if state != "finished":
-        return state
-    if not logged:
-        return "metric never logged"
-    return "" if np.isfinite(best) else "metric never finite"
+    reasons = [why_left_out(*row) for row in zip(runs["state"], runs["best"], runs["logged"], strict=True)]
+    counted = zip(runs["best"], runs["created"], runs["id"], reasons, strict=True)
+    places = [
+        (why != "", *place(0.0 if why else best, created, run_id, goal)) for best, created, run_id, why in counted
+    ]
+    order = sorted(range(len(runs)), key=places.__getitem__)
+    board = runs.assign(left_out=pd.Series(reasons, index=runs.index, dtype=object)).iloc[order].reset_index(drop=True)
+    ranks = pd.Series(range(1, len(board) + 1), dtype="Int64")
+    return board.assign(rank=ranks.where(board["left_out"] == ""))
 
 
 def best_epochs(histories: pd.DataFrame, metric: str, goal: Goal) -> pd.DataFrame:

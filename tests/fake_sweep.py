@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -53,10 +54,11 @@ class FakeRun:
         self, place: int, state: str, config: dict[str, Any], summary: dict[str, Any], rows: list[Any]
     ) -> None:
         self.id, self.name, self.state = f"run{place:05d}", f"light-sweep-{place + 1}", state
-        self.created_at = f"2026-11-20T{10 + place // 60:02d}:{place % 60:02d}:00Z"
+        self.created_at = self.heartbeat_at = f"2026-11-20T{10 + place // 60:02d}:{place % 60:02d}:00Z"
         self.url = f"http://127.0.0.1:8085/ada/cola-sweep/runs/{self.id}"
         self.config, self.summary_metrics, self.rows = config, summary, rows
         self.table: dict[str, Any] | None = None
+        self.asked: list[str] = []  # what was read of this run, in order
 
     @property
     def history_line_count(self) -> int:
@@ -64,6 +66,7 @@ class FakeRun:
 
     def history(self, samples: int, pandas: bool) -> list[Any]:
         assert not pandas
+        self.asked.append("history")
         return self.rows[:samples]
 
     def scan_history(self) -> list[Any]:
@@ -72,7 +75,12 @@ class FakeRun:
     def file(self, path: str) -> FakeFile:
         assert path == "media/table/predictions_4.table.json"
         assert self.table is not None
+        self.asked.append("table")
         return FakeFile(self.table)
+
+    def logged_artifacts(self) -> list[Any]:
+        model = {"name": f"model-{self.id}:v0", "type": "model", "version": "v0", "aliases": ["best"], "size": 9}
+        return [SimpleNamespace(**model, digest="d1")]
 
 
 def provenance(checkpoint: str, **changes: Any) -> dict[str, Any]:
@@ -162,7 +170,7 @@ class FakeSweep:
 
 
 class FakeApi:
-    """The parts of `wandb.Api` that `results.read` uses, over sweeps and runs kept here."""
+    """The parts of `wandb.Api` that `snapshot.take` uses, over sweeps and runs kept here."""
 
     def __init__(self, sweeps: list[FakeSweep], runs: list[FakeRun]) -> None:
         self.all_sweeps, self.all_runs = sweeps, runs
@@ -185,8 +193,9 @@ class FakeApi:
         return self.all_sweeps
 
     def runs(self, path: str, filters: dict[str, Any], **_: Any) -> list[FakeRun]:
-        assert filters in [{"$and": [{"sweep": sweep.id}]} for sweep in self.all_sweeps]
-        return self.all_runs
+        sweep, *names = filters["$and"]
+        assert sweep in [{"sweep": sweep.id} for sweep in self.all_sweeps]
+        return [run for run in self.all_runs if not names or run.id in names[0]["name"]["$in"]]
 
 
 def changed(results: SweepResults, **columns: Any) -> SweepResults:

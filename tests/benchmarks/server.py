@@ -161,7 +161,7 @@ def logging(folder: Path, *, count: int = 16, steps: int = 1000, seconds: int = 
             early, middle, late = resident.result()
             elapsed = time.monotonic() - begin
         busy = _cpu_seconds(address.pid) / elapsed
-    with _opened(folder / "logging") as store:
+    with opened(folder / "logging") as store:
         project = projects.ensure(store, address.user, PROJECT)
         kept = sum(run.history_lines for run in runs.select(store, project.id))
     assert kept == count * each * seconds, f"{kept} steps kept of {count * each * seconds}"
@@ -194,7 +194,7 @@ def heartbeat(
         wait: seconds from the server's first answer to the first agent, which takes as long to start.
     """
     data_dir = folder / method
-    with _opened(data_dir) as store:
+    with opened(data_dir) as store:
         opaque = _fill_sweep(store, method, before, count)
     with serving(data_dir) as address:
         begin = time.monotonic() + wait
@@ -221,7 +221,7 @@ def heartbeat(
             taken = [item for items in pool.map(work, range(count)) for item in items]
         busy = _cpu_seconds(address.pid) / (rounds * poll)
     given = [seconds for issued, seconds in taken if issued]
-    with _opened(data_dir) as store:
+    with opened(data_dir) as store:
         project = projects.ensure(store, address.user, PROJECT)
         args = [run.args_json for run in runs.select(store, project.id)]
     assert len(args) == len(set(args)) == before + len(given), "a point was issued twice, or one was lost"
@@ -239,7 +239,7 @@ def heartbeat(
 def read_runs(folder: Path, *, count: int = 10_000) -> list[Row]:
     """`Api().runs`, configs and summaries too, by pages of the default size."""
     data_dir = folder / "runs"
-    with _opened(data_dir) as store, store.write():
+    with opened(data_dir) as store, store.write():
         project = projects.ensure(store, users.first(store).name, PROJECT)
         for i in range(count):
             _add_run(store, project.id, i, {"lr": i / count})
@@ -286,7 +286,7 @@ def main() -> None:
 
 
 @contextmanager
-def _opened(data_dir: Path) -> Iterator[Store]:
+def opened(data_dir: Path) -> Iterator[Store]:
     """The records of a server that does not run."""
     data_dir.mkdir(parents=True, exist_ok=True)
     store = Store(data_dir / "server.db")
