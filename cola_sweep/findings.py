@@ -5,12 +5,13 @@ Pure; imports pandas, `results` (its type) and `stats`. Knows nothing of HTML or
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cola_sweep import stats
-from cola_sweep.analysis import groups
+from cola_sweep.analysis import groups, seeds
 from cola_sweep.analysis.align import Aligned, align
 from cola_sweep.analysis.swept import Parameter, setting_columns, swept_parameters
 from cola_sweep.results import SweepResults
@@ -48,6 +49,9 @@ class Findings:
     `board` is the ranking of `stats.rank` with, beside it, `mcc_in`, `mcc_out`, `best_epoch`, `seconds`
     and `one_class`; `settings` the same best values by configuration without the seed; `rivals` the winner
     against each other of the best runs whose predictions are at hand, best first.
+
+    From `repeats` on, each field is the answer of the module of its type; where there is none it is None, and
+    `absent` says why, by the field's name.
     """
 
     results: SweepResults
@@ -57,6 +61,9 @@ class Findings:
     predicted: Predicted | None
     rivals: list[Rival]
     warnings: list[str]
+    repeats: seeds.Repeats | None
+    seed_comparison: seeds.SeedComparison | None
+    absent: dict[str, str]
 
     @property
     def ranked(self) -> pd.DataFrame:
@@ -84,6 +91,13 @@ def find(results: SweepResults) -> Findings:
     predicted = _predicted(table) if table is not None else None
     rivals = _rivals(align(results.predictions, ranked["id"]), ranked)
     parameters = swept_parameters(results.config, results.runs)
+    repeated = seeds.repeats(ranked, setting_columns(parameters), results.goal)
+    # Each is what it is or, where it cannot be had, the reason in words.
+    sections: dict[str, Any] = {
+        "repeats": repeated,
+        "seed_comparison": seeds.compare_best(repeated, results.predictions),
+    }
+    absent = {name: found for name, found in sections.items() if isinstance(found, str)}
     return Findings(
         results=results,
         board=board,
@@ -92,6 +106,8 @@ def find(results: SweepResults) -> Findings:
         predicted=predicted,
         rivals=rivals,
         warnings=[*_warnings(results, board, predicted), *results.notes],
+        absent=absent,
+        **(sections | dict.fromkeys(absent)),
     )
 
 

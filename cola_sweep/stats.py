@@ -61,7 +61,7 @@ class Comparison:
     only_second: int
     p_value: float
     rule: ClassVar[str] = (
-        "A tie unless the 95 % interval of the MCC difference leaves out 0 "
+        "A tie unless the 95% interval of the MCC difference leaves out 0 "
         f"and at least {FEWEST_DISCORDANT} sentences tell the two apart."
     )
 

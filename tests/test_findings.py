@@ -161,8 +161,30 @@ def test_one_run_has_nothing_to_be_compared_with(pulled: results.SweepResults) -
 def test_settings_put_the_seeds_together(pulled: results.SweepResults) -> None:
     config = CONFIG | {"parameters": {"lr": {"values": [1, 2]}, "seed": {"values": [1, 2, 3]}}}
     runs = pulled.runs.head(4).assign(**{"config.lr": [1, 1, 2, 2], "config.seed": [1, 2, 1, 2]})
-    settings = find(dataclasses.replace(pulled, config=config, runs=runs)).settings
+    findings = find(dataclasses.replace(pulled, config=config, runs=runs))
+    settings = findings.settings
     assert settings[["config.lr", "n"]].sort_values("config.lr").to_numpy().tolist() == [[1, 2], [2, 2]]
+
+
+def test_repeated_configurations_are_compared_over_seeds_and_without_repeats_the_reason_is_given(
+    pulled: results.SweepResults,
+) -> None:
+    once = find(pulled)
+    assert (once.repeats, once.seed_comparison) == (None, None)
+    assert once.absent["seed_comparison"] == "no configuration was run with more than one seed"
+    config = CONFIG | {"parameters": {"lr": {"values": [1, 2]}, "seed": {"values": [1, 2]}}}
+    best = once.ranked["id"].tolist()
+    settings = {run: divmod(place, 2) for place, run in enumerate(best[:4])}
+    runs = pulled.runs[pulled.runs["id"].isin(best[:4])]
+    runs = runs.assign(
+        **{f"config.{name}": [settings[run][part] for run in runs["id"]] for part, name in enumerate(["lr", "seed"])}
+    )
+    findings = find(dataclasses.replace(pulled, config=config, runs=runs))
+    assert findings.repeats is not None
+    assert findings.repeats.table["runs"].tolist() == [best[:2], best[2:4]]
+    assert findings.seed_comparison is not None
+    assert findings.seed_comparison.seeds == (2, 2)
+    assert findings.absent == {}
 
 
 def test_costs_add_up_what_can_be_added(pulled: results.SweepResults) -> None:
