@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cola_sweep.config import TrialConfig
 from cola_sweep.corpus import load_corpus
-from cola_sweep.data import BatchLoader, BucketSampler, ColaDataModule, train_order, valid_order
+from cola_sweep.data import BatchLoader, BucketSampler, ColaDataModule, placed, train_order, valid_order
 
 TRAIN = 'a\t1\t\tThe cat slept.\na\t0\t*\tSlept cat the.\nb\t1\t\tA "dog" barked at null.\n'
 DEV = "a\t1\t\tNA\nc\t0\t??\tA bird it sang.\n"
@@ -170,7 +170,47 @@ def test_lightning_sets_the_epoch_also_for_a_resumed_run_and_warns_of_nothing(tm
     assert fit(tmp_path, data, epochs=3, resume=True) == {2: whole[2]}
 
 
-def test_a_loader_gives_the_same_batches_each_time_it_is_read(tokenizer):
-    rows = [{"input_ids": [1, 2], "attention_mask": [1, 1], "labels": 1, "index": 0}]
-    loader = BatchLoader(rows, [[0]], tokenizer)
+def test_a_loader_gives_the_same_batches_each_time_it_is_read():
+    table = {"input_ids": torch.tensor([[1, 2]]), "index": torch.tensor([0])}
+    loader = BatchLoader(table, [[0]], np.array([2]))
     assert [batch["index"].tolist() for _ in range(2) for batch in loader] == [[0], [0]]
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_batches_are_padded_as_the_tokenizer_pads_them(side, tokenizer, monkeypatch):
+    monkeypatch.setattr(tokenizer, "padding_side", side)
+    corpus = load_corpus("synthetic")
+    data = ColaDataModule(TrialConfig(train_limit=300, max_length=12), corpus, tokenizer)
+    for batch in data.train_dataloader():
+        sentences = [corpus.train.sentences[number] for number in batch.pop("index").tolist()]
+        expected = tokenizer(sentences, truncation=True, max_length=12, padding=True, return_tensors="pt")
+        del batch["labels"]
+        assert batch.keys() == expected.keys()
+        assert all(torch.equal(batch[name], expected[name]) for name in expected)
+
+
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=20), st.integers(1, 8), st.booleans())
+def test_widths_go_in_steps_where_asked_and_no_token_is_lost(lengths, step, left):
+    longest = max(lengths)
+    mask = torch.tensor([[int(i < length) for i in range(longest)] for length in lengths])
+    mask = mask.flip(1) if left else mask
+    table = {"attention_mask": mask, "index": torch.arange(len(lengths))}
+    batches = [[row] for row in range(len(lengths))]
+    for batch, length in zip(
+        BatchLoader(table, batches, np.array(lengths), left=left, width_step=step), lengths, strict=True
+    ):
+        width = batch["attention_mask"].shape[1]
+        assert batch["attention_mask"].sum() == length
+        assert width == longest or (width % step == 0 and width - length < step)
+
+
+def test_a_table_is_moved_where_it_fits():
+    table = {"index": torch.arange(10)}  # 80 bytes
+    assert placed(table, torch.device("meta"), free=640)["index"].device.type == "meta"
+    assert placed(table, torch.device("meta"), free=639)["index"].device.type == "cpu"
+
+
+def test_a_limit_that_reaches_the_end_keeps_the_split(tokenizer, folder):
+    data = ColaDataModule(TrialConfig(train_limit=3, valid_limit=5), load_corpus(str(folder)), tokenizer)
+    assert data.train_table["index"].tolist() == [0, 1, 2]
+    assert data.valid_table["index"].tolist() == [0, 1]
