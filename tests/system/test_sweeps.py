@@ -17,8 +17,16 @@ import time, wandb
 with wandb.init() as run:
     run.define_metric("score", summary="max")
     for step in range(run.config["steps"]):
-        run.log({"score": run.config["lr"] * (step + 1)})
+        run.log({"score": run.config["lr"] * (step + 1), "last": run.config["lr"] * (step + 1)})
         time.sleep(run.config["pause"])
+"""
+
+# Of `wandb sweep-scheduler`: two points, and no third.
+STUDY = """
+import optuna
+def study(sweep):
+    grid = optuna.samplers.GridSampler({"lr": [2.0, 3.0], "steps": [2], "pause": [0]}, seed=0)
+    return optuna.create_study(direction="maximize", sampler=grid)
 """
 
 SHOW = """
@@ -33,16 +41,17 @@ print(json.dumps({
 }))
 """
 
-Sweep = Callable[[str], str]
+Sweep = Callable[..., str]
 
 
 @pytest.fixture
 def make_sweep(live_server: LiveServer, tmp_path: Path) -> Sweep:
     """Write a sweep file and a script beside it, and call `wandb sweep`; returns entity/project/id."""
 
-    def make(config: str) -> str:
+    def make(config: str, metric: str = "score") -> str:
         (tmp_path / "train.py").write_text(TRAIN)
-        (tmp_path / "sweep.yaml").write_text("program: train.py\nmetric: {name: score, goal: maximize}\n" + config)
+        head = f"program: train.py\nmetric: {{name: {metric}, goal: maximize}}\n"
+        (tmp_path / "sweep.yaml").write_text(head + config)
         done = live_server.run(
             "wandb", "sweep", "--project", "system", "sweep.yaml", cwd=tmp_path, WANDB_SILENT="false"
         )
@@ -136,3 +145,23 @@ def test_hyperband_stops_the_worse_and_stop_ends_the_sweep(
     assert by_lr[2] == ("finished", 80)
     assert by_lr[1][0] in ("failed", "killed")
     assert by_lr[1][1] < 40
+
+
+def test_a_study_of_the_users_own_searches_through_the_clients_scheduler(
+    live_server: LiveServer, make_sweep: Sweep, start_agent: Callable[[str], Any], tmp_path: Path
+) -> None:
+    (tmp_path / "study.py").write_text(STUDY)
+    # The scheduler reads the summary as it is: of `score`, {"max": ...}, it could make nothing.
+    path = make_sweep(
+        "method: bayes\nscheduler: {engine: optuna, source: study.py, optimizer: study}\n"
+        "parameters: {lr: {values: [2.0, 3.0]}, steps: {value: 2}, pause: {value: 0}}\n",
+        metric="last",
+    )
+    agent = start_agent(path)
+    words = ("wandb", "sweep-scheduler", "--batch-size", "1", "--poll-interval", "1", path)
+    said = live_server.run(*words, cwd=tmp_path, WANDB_SILENT="false").stderr
+    assert sorted(re.findall(r"finished with value: (\S+)", said)) == ["4", "6"], said
+    assert agent.wait(40) == 0
+    found = show(live_server, path, tmp_path)
+    assert (found["state"], found["agents"]) == ("FINISHED", ["FINISHED"])
+    assert sorted(found["runs"].values()) == [["finished", 2, 4], ["finished", 3, 6]]
