@@ -2,7 +2,7 @@
 
 All of it can be pulled and made again, so whatever cannot be read is as if it were not there, and the
 oldest goes when there is too much. Files take their place whole: two reports at once do no harm.
-Imports `records` and the standard library.
+Imports `cache` and `records`.
 
     kept/runs/<sweep>.json    runs with the time of their last change
     kept/tables/<sha256>      bytes that never change
@@ -21,9 +21,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from cola_sweep.cache import cache_folder
 from cola_sweep.records import Record
 
-FOLDER_VARIABLE = "COLA_SWEEP_CACHE"
 MOST_BYTES = 256 * 2**20
 # Versions that decide a report's bytes, beside this package's own files.
 DRAWN_WITH = ("jinja2", "matplotlib", "numpy", "optuna", "pandas", "scikit-learn", "scipy", "seaborn")
@@ -32,9 +32,8 @@ Stamp = list[Any]  # what tells that a run has changed since
 
 
 def default_folder() -> Path:
-    """`COLA_SWEEP_CACHE`, or a folder in the user's cache: $XDG_CACHE_HOME/cola-sweep/report."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get(FOLDER_VARIABLE) or base / "cola-sweep" / "report")
+    """In the user's cache, which `COLA_SWEEP_CACHE` moves."""
+    return cache_folder("report")
 
 
 def load_runs(folder: Path | None, sweep: str) -> dict[str, tuple[Stamp, Record]]:
@@ -72,10 +71,10 @@ def save_bytes(folder: Path | None, sha256: str, content: bytes) -> None:
 
 
 def recall(folder: Path | None, target: Path, inputs: str) -> list[str] | None:
-    """What was said when the files now in `target` were made of the same `inputs`; None if they were not."""
+    """What was said when the files now in `target` were made of the same `inputs` by the same code, else None."""
     kept = _read_json(folder, "reports", _name(str(target.resolve())))
     try:
-        if kept["inputs"] == inputs and kept["files"] == _digests(target):
+        if [kept["made_by"], kept["inputs"], kept["files"]] == [code_version(), inputs, _digests(target)]:
             return [str(line) for line in kept["said"]]
     except (KeyError, TypeError, OSError):
         pass
@@ -84,7 +83,7 @@ def recall(folder: Path | None, target: Path, inputs: str) -> list[str] | None:
 
 def remember(folder: Path | None, target: Path, inputs: str, said: Sequence[str]) -> None:
     """Note what the files in `target` were made of, and what was said of it."""
-    content = {"inputs": inputs, "files": _digests(target), "said": list(said)}
+    content = {"made_by": code_version(), "inputs": inputs, "files": _digests(target), "said": list(said)}
     _write(folder, "reports", _name(str(target.resolve())), json.dumps(content).encode())
 
 

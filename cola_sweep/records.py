@@ -3,9 +3,11 @@
 Light, so that a report that finds nothing changed need not load the libraries that make frames and figures.
 """
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any, Literal
 
 Goal = Literal["maximize", "minimize"]
@@ -106,3 +108,40 @@ def best_first(records: Iterable[Record], metric: str, goal: Goal) -> list[Recor
         if not why_left_out(record.state, scored.best, scored.logged):
             places[place(scored.best, record.created, record.id, goal)] = record
     return [places[key] for key in sorted(places)]
+
+
+def in_detail(
+    records: Iterable[Record], metric: str, goal: Goal, *, best: int = 10, repeated: int = 2, most: int = 40
+) -> list[Record]:
+    """The runs whose predictions and artifacts a report needs, best first.
+
+    They are the `best` few, and all of the `repeated` configurations with the best means over seeds; `most` at most.
+    """
+    ranked = best_first(records, metric, goal)
+    seeds: dict[str, list[Record]] = {}
+    for record in ranked:
+        seeds.setdefault(configuration(record.config), []).append(record)
+    means = {
+        setting: fmean(score(record, metric, goal).best for record in runs)
+        for setting, runs in seeds.items()
+        if len(runs) > 1
+    }
+    first = sorted(means, key=lambda setting: means[setting], reverse=goal == "maximize")[:repeated]
+    wanted = {record.id for record in ranked[:best]} | {run.id for setting in first for run in seeds[setting]}
+    return [record for record in ranked if record.id in wanted][:most]
+
+
+def configuration(config: Mapping[str, Any]) -> str:
+    """Text that is the same for runs which differ by their seeds alone; where they come from is no setting."""
+    return json.dumps(_without_seeds({**config, "provenance": None}), sort_keys=True)
+
+
+def _without_seeds(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    return {key: _without_seeds(each) for key, each in value.items() if not is_seed(str(key))}
+
+
+def is_seed(name: str) -> bool:
+    """Whether a setting only repeats a configuration: `seed`, `data_seed`."""
+    return name.rpartition("_")[2] == "seed"

@@ -2,8 +2,9 @@
 
     cola-sweep report entity/project/id --out reports
 
-Reads through `results`, decides in `findings`, draws in `figures`, words it in `reporting`; here the files are
-written. Those modules are heavy: they are imported when a report is made, not with this one.
+Pulls through `snapshot`, makes frames in `results`, decides in `findings`, draws in `figures`, words it in
+`reporting`; here the files are written. Those modules are heavy: they are imported when a report is made, not
+with this one, and not when nothing has changed since it was made.
 """
 
 import argparse
@@ -15,29 +16,38 @@ from typing import TYPE_CHECKING
 from cola_sweep.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cola_sweep.findings import Findings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `cola-sweep report`."""
     parser.add_argument(
-        "sweep", metavar="SWEEP", nargs="?", help="entity/project/id, project/id or id (default: newest)"
-    )
+        "sweeps", metavar="SWEEP", nargs="*",
+        help="entity/project/id, project/id or id (default: newest); two are also compared",
+    )  # fmt: skip
     parser.add_argument("--out", metavar="FOLDER", default="reports", help="folder of reports (default: %(default)s)")
 
 
 def main(args: argparse.Namespace) -> int:
-    """Pull the sweep, write its report, print where it is and the best three runs.
+    """Pull the sweep, write its report, print where it is and the best three runs; the same for two, and compare them.
 
     Raises:
-        UserError: the server, the sweep or the folder cannot be used.
+        UserError: the server, a sweep or the folder cannot be used.
     """
     from cola_sweep.findings import find
     from cola_sweep.results import pull
 
-    findings = find(pull(args.sweep or None))
-    index = write(findings, Path(args.out))
-    print("\n".join([*best_three(findings), str(index)]))
+    if len(args.sweeps) > 2:
+        raise UserError("SWEEP", got=" ".join(args.sweeps), rule="one or two can be reported", fix="name fewer")
+    found = [find(pull(path)) for path in args.sweeps or [None]]
+    folder, lines = Path(args.out), []
+    for findings in found:
+        lines += [*best_three(findings), str(write(findings, folder))]
+    if len(found) == 2:
+        lines.append(str(write_comparison(found, folder)))
+    print("\n".join(lines))
     return 0
 
 
@@ -65,11 +75,30 @@ def write(findings: "Findings", folder: Path) -> Path:
     from cola_sweep.reporting import render, sections, tables
 
     gallery = figures.draw(findings)
-    report = sections.report(findings, gallery)
-    files = {f"{figure.name}.svg": figures.standalone(figure) for figure in gallery.figures}
-    files |= {"report.md": render.markdown(report), "index.html": render.html(report)}
+    files = render.files(sections.report(findings, gallery), gallery)
     files |= {f"{name}.csv": table.to_csv(index=False, lineterminator="\n") for name, table in tables.of(findings)}
-    return replace_folder(folder, re.sub(r"[^A-Za-z0-9_-]+", "-", findings.results.id), files) / "index.html"
+    return replace_folder(folder, folder_name(findings.results.id), files) / "index.html"
+
+
+def write_comparison(pair: "Sequence[Findings]", folder: Path) -> Path:
+    """Write `folder/<sweep id>-against-<sweep id>/`, beside the sweeps' own reports, and return its index.html.
+
+    Raises:
+        UserError: the two are one sweep, or the folder cannot be written.
+    """
+    from cola_sweep.reporting import render, versus
+
+    first, second = (folder_name(findings.results.id) for findings in pair)
+    if first == second:
+        raise UserError("SWEEP", got=f"{first} twice", rule="two sweeps are compared", fix="name another, or only one")
+    gallery = versus.draw(pair)
+    report = versus.report(pair, gallery, [f"../{first}/index.html", f"../{second}/index.html"])
+    return replace_folder(folder, f"{first}-against-{second}", render.files(report, gallery)) / "index.html"
+
+
+def folder_name(sweep_id: str) -> str:
+    """A sweep's id as the name of a folder, whatever it holds."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", sweep_id)
 
 
 def replace_folder(folder: Path, name: str, files: dict[str, str]) -> Path:

@@ -28,7 +28,6 @@ from cola_sweep.records import Goal, Record
 T = TypeVar("T")
 U = TypeVar("U")
 
-DETAILS_OF = 5  # tables and artifacts pulled: those of the best so many runs
 AT_ONCE = 16  # requests; the client itself waits 40 ms on each
 PAGE = 100  # runs a request
 SLOW_SECONDS = 60  # downloads and scans
@@ -47,8 +46,8 @@ class Snapshot:
         config: the sweep's YAML.
         metric, goal: what the sweep optimises, and which way.
         records: its runs, oldest first.
-        tables: by run id, for the best few: the `predictions` table, JSON as it was logged.
-        artifacts: of the best few: `run`, `name`, `type`, `version`, `aliases`, `digest`, `size` in bytes.
+        tables: by run id, for those of `records.in_detail`: the `predictions` table, JSON as it was logged.
+        artifacts: of the same: `run`, `name`, `type`, `version`, `aliases`, `digest`, `size` in bytes.
         notes: what could not be read, one line each.
     """
 
@@ -76,7 +75,7 @@ class Snapshot:
         return kept.digest(json.dumps(plain, sort_keys=True, default=str).encode())
 
 
-def take(api: Any, sweep_path: str | None, *, kept_in: Path | None = None, details_of: int = DETAILS_OF) -> Snapshot:
+def take(api: Any, sweep_path: str | None, *, kept_in: Path | None = None) -> Snapshot:
     """Pull a sweep.
 
     Args:
@@ -92,7 +91,7 @@ def take(api: Any, sweep_path: str | None, *, kept_in: Path | None = None, detai
     metric, goal = _objective(config)
     notes: list[str] = []
     runs, found = _runs(api, path, kept_in, notes)
-    best = {record.id: runs[record.id] for record in records.best_first(found, metric, goal)[:details_of]}
+    best = {record.id: runs[record.id] for record in records.in_detail(found, metric, goal)}
     tables, artifacts = _details(best, found, kept_in, notes)
     return Snapshot(
         path=path,

@@ -108,8 +108,5 @@ def test_a_folder_that_cannot_be_written_costs_nothing(tmp_path: Path) -> None:
 
 
 def test_the_folder_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(kept.FOLDER_VARIABLE, raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert kept.default_folder() == tmp_path / "cola-sweep" / "report"
-    monkeypatch.setenv(kept.FOLDER_VARIABLE, str(tmp_path / "mine"))
-    assert kept.default_folder() == tmp_path / "mine"
+    monkeypatch.setenv("COLA_SWEEP_CACHE", str(tmp_path))
+    assert kept.default_folder() == tmp_path / "report"

@@ -99,3 +99,26 @@ def test_the_plain_ranking_is_that_of_the_frames(runs: list[tuple[str, str, list
     board = stats.rank(frames.runs_frame(found, "m", goal), goal)
     ranked = board.loc[pd.notna(board["rank"]), "id"].tolist()
     assert [run.id for run in records.best_first(found, "m", goal)] == ranked
+
+
+def test_details_are_asked_of_the_best_and_of_the_best_configurations_over_seeds() -> None:
+    values = {"a1": 0.5, "a2": 0.1, "b1": 0.4, "b2": 0.3, "c1": 0.35, "c2": 0.1, "d": 0.6, "e": 0.55}
+    found = [
+        record(name, config={"lr": name[0], "seed": name[1:], "provenance": {"time": name}}, summary={"m": value})
+        for name, value in values.items()
+    ]
+
+    def ids(**limits: int) -> list[str]:
+        return [run.id for run in records.in_detail(found, "m", "maximize", **limits)]
+
+    assert ids() == ["d", "e", "a1", "b1", "c1", "b2", "a2", "c2"]
+    assert ids(best=1) == ["d", "a1", "b1", "b2", "a2"]  # b and a have the best means; d and e no second seed
+    assert ids(best=1, repeated=1) == ["d", "b1", "b2"]
+    assert ids(best=0, most=3) == ["a1", "b1", "b2"]
+
+
+def test_seeds_and_origins_make_no_other_configuration() -> None:
+    one = {"lr": 1, "seed": 1, "model": {"seed": 3, "width": 8, "init_seed": 1}, "provenance": {"device": "cpu"}}
+    same = {"seed": 2, "model": {"width": 8}, "lr": 1}
+    assert records.configuration(one) == records.configuration(same)
+    assert records.configuration(one) != records.configuration(one | {"lr": 2})

@@ -24,7 +24,7 @@ def test_a_sweep_is_pulled_whole(pulled: results.SweepResults) -> None:
 
 def test_predictions_are_those_of_the_best_runs_that_count(pulled: results.SweepResults) -> None:
     finished = pulled.runs[pulled.runs["state"] == "finished"].sort_values("best", ascending=False)
-    assert list(pulled.predictions) == finished["id"].head(5).tolist()
+    assert list(pulled.predictions) == finished["id"].head(10).tolist()
     table = next(iter(pulled.predictions.values()))
     assert set(table["label"]) == {0, 1}
     assert set(table["predicted"]) == {0, 1}
