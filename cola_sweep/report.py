@@ -8,6 +8,7 @@ with this one, and not when nothing has changed since it was made.
 """
 
 import argparse
+import functools
 import re
 import tempfile
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cola_sweep.findings import Findings
+    from cola_sweep.snapshot import Snapshot
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,24 +33,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Pull the sweep, write its report, print where it is and the best three runs; the same for two, and compare them.
+    """Pull the sweep, write its report, print the best three runs and where it is; the same for two, and compare them.
+
+    Of a report that is there, and of which nothing has changed, all is as it was but the time it takes.
 
     Raises:
         UserError: the server, a sweep or the folder cannot be used.
     """
-    from cola_sweep.findings import find
-    from cola_sweep.results import pull
+    from cola_sweep import kept, snapshot
+    from cola_sweep.connection import connect
 
     if len(args.sweeps) > 2:
         raise UserError("SWEEP", got=" ".join(args.sweeps), rule="one or two can be reported", fix="name fewer")
-    found = [find(pull(path)) for path in args.sweeps or [None]]
-    folder, lines = Path(args.out), []
-    for findings in found:
-        lines += [*best_three(findings), str(write(findings, folder))]
-    if len(found) == 2:
-        lines.append(str(write_comparison(found, folder)))
-    print("\n".join(lines))
+    api, cache, folder = connect(), kept.default_folder(), Path(args.out)
+    taken = [snapshot.take(api, path, kept_in=cache) for path in args.sweeps or [None]]
+    found = functools.cache(lambda place: _findings(taken[place]))
+    for places in [*((place,) for place in range(len(taken))), *[(0, 1)] * (len(taken) == 2)]:
+        target = folder / "-against-".join(folder_name(taken[place].id) for place in places)
+        inputs = " ".join(taken[place].fingerprint for place in places)
+        said = kept.recall(cache, target, inputs)
+        if said is None:
+            said = _make([found(place) for place in places], folder)
+            kept.remember(cache, target, inputs, said)
+        print("\n".join([*said, str(target / "index.html")]))
     return 0
+
+
+def _findings(taken: "Snapshot") -> "Findings":
+    from cola_sweep.findings import find
+    from cola_sweep.results import of
+
+    return find(of(taken))
+
+
+def _make(found: "Sequence[Findings]", folder: Path) -> list[str]:
+    """Write the report of one sweep, or of two compared; returns what there is to say of it."""
+    if len(found) == 2:
+        write_comparison(found, folder)
+        return []
+    write(found[0], folder)
+    return best_three(found[0])
 
 
 def best_three(findings: "Findings") -> list[str]:

@@ -2,21 +2,24 @@
 
 import argparse
 import base64
+import contextlib
 import csv
 import dataclasses
 import hashlib
 import html.parser
+import io
 import itertools
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cola_sweep import figures, report, results
+from cola_sweep import connection, figures, report, results
 from cola_sweep.errors import UserError
 from cola_sweep.findings import find
 from tests.fake_sweep import PATH, FakeApi, FakeSweep, changed, empty, fake_runs
@@ -300,20 +303,40 @@ def test_a_folder_that_is_a_file_is_one_line(pulled: results.SweepResults, tmp_p
         report.write(find(pulled), tmp_path / "file")
 
 
-@pytest.mark.usefixtures("no_figures")
-def test_the_command_prints_the_best_three_and_the_path(
-    pulled: results.SweepResults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    asked = []
-    monkeypatch.setattr(results, "pull", lambda sweep: asked.append(sweep) or pulled)
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_figures: None) -> Callable[[], str]:
+    """`cola-sweep report k3x9a1bc`, from a server of its own; returns what it printed but the path."""
+    runs = fake_runs(6, sentences=60)
+    monkeypatch.setattr(connection, "connect", lambda: FakeApi([FakeSweep()], runs))
+    monkeypatch.setenv("COLA_SWEEP_CACHE", str(tmp_path / "cache"))
     parser = argparse.ArgumentParser()
     report.add_arguments(parser)
-    assert report.main(parser.parse_args(["k3x9a1bc", "--out", str(tmp_path)])) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert asked == ["k3x9a1bc"]
-    assert [line[:2] for line in lines[:3]] == ["1.", "2.", "3."]
+
+    def run() -> str:
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            assert report.main(parser.parse_args(["k3x9a1bc", "--out", str(tmp_path / "out")])) == 0
+        *lines, last = said.getvalue().splitlines()
+        assert last == str(tmp_path / "out" / "k3x9a1bc" / "index.html")
+        return "\n".join(lines)
+
+    return run
+
+
+def test_the_command_prints_the_best_three_and_the_path(command: Callable[[], str]) -> None:
+    lines = command().splitlines()
+    assert [line[:2] for line in lines] == ["1.", "2.", "3."]
     assert re.fullmatch(r"1\. valid/mcc 0\.\d{3}  lr=\S+ batch_size=\d+ checkpoint=\S+  light-sweep-\d+", lines[0])
-    assert lines[3:] == [str(tmp_path / "k3x9a1bc" / "index.html")]
+
+
+def test_a_report_is_made_again_only_if_something_changed(command: Callable[[], str], tmp_path: Path) -> None:
+    said, index = command(), tmp_path / "out" / "k3x9a1bc" / "index.html"
+    page, made = index.read_bytes(), index.stat().st_ino
+    assert command() == said
+    assert index.stat().st_ino == made
+    index.write_bytes(b"edited")
+    assert command() == said
+    assert index.read_bytes() == page
 
 
 def test_the_flags_cost_no_heavy_import() -> None:
