@@ -12,6 +12,7 @@ import pytest
 from cola_sweep.server import dispatch
 from cola_sweep.server.store import agents, runs, streams
 from cola_sweep.server.store.database import SCHEMA_VERSION, Store, iso, seconds
+from cola_sweep.server.store.failures import transient
 
 
 @pytest.fixture
@@ -54,6 +55,28 @@ def test_a_failure_caught_inside_still_undoes_all(store: Store) -> None:
     with pytest.raises(sqlite3.OperationalError, match="undone"):
         careless()
     assert names(store) == []
+
+
+def test_a_full_disk_undoes_the_transaction_and_is_told_as_what_it_is(store: Store) -> None:
+    """SQLite undoes a transaction by itself then; a second undoing must not hide why."""
+    with store.write() as db:
+        pages = db.execute("PRAGMA page_count").fetchone()[0]
+        db.execute(f"PRAGMA max_page_count={pages + 2}")
+
+    def fill() -> None:
+        with store.write() as db:
+            put(store, "small")
+            db.execute("INSERT INTO settings VALUES ('large', ?)", ("x" * 100_000,))
+
+    for _ in range(2):
+        with pytest.raises(sqlite3.OperationalError, match="full") as raised:
+            fill()
+        assert transient(raised.value)
+    assert names(store) == []
+    with store.write() as db:
+        db.execute(f"PRAGMA max_page_count={pages + 200}")
+    fill()
+    assert names(store) == ["large", "small"]
 
 
 def test_reads_inside_a_transaction_see_it_and_other_threads_do_not(store: Store) -> None:

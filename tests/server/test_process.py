@@ -1,9 +1,14 @@
 import base64
+import itertools
+import json
 import os
 import re
+import resource
 import signal
 import socket
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +19,7 @@ import pytest
 from cola_sweep.errors import ArgumentParser, UserError
 from cola_sweep.server import process, serve
 from cola_sweep.server.process import Address, Options
-from cola_sweep.server.store import Store, files, projects, runs, settings
+from cola_sweep.server.store import Store, files, projects, runs, settings, streams
 
 
 @pytest.fixture
@@ -35,6 +40,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Address, 
 def viewer(address: Address, key: str) -> httpx.Response:
     query = {"query": "{ viewer { username } }"}
     return httpx.post(f"{address.base_url}/graphql", json=query, auth=("api", key), trust_env=False)
+
+
+def client(address: Address) -> httpx.Client:
+    return httpx.Client(base_url=address.base_url, auth=("api", address.api_key), trust_env=False)
+
+
+def post(http: httpx.Client, address: Address, run: str, line: int) -> httpx.Response:
+    """One line of a run's history."""
+    part = {"offset": line, "content": [json.dumps({"_step": line, "loss": 1 / (line + 1)})]}
+    return http.post(f"/files/{address.user}/demo/{run}/file_stream", json={"files": {"wandb-history.jsonl": part}})
 
 
 def records(data_dir: Path) -> closing[Store]:
@@ -118,16 +133,64 @@ def test_a_file_that_is_no_database_is_a_users_error(options: Options) -> None:
 
 
 def test_what_was_answered_survives_kill_9(options: Options) -> None:
+    """Runs log, each on a connection of its own, until the server is killed in the middle of it."""
     first = process.start(options)
-    name = "ada_" + "0" * 40
-    body = {"command": "up", "username": name}
-    assert httpx.post(f"{first.base_url}/db/user", json=body, trust_env=False).status_code == 200
-    os.kill(first.pid, signal.SIGKILL)
+    names = ["a", "b", "c"]
+    with records(options.data_dir) as store:
+        project = projects.ensure(store, first.user, "demo")
+        for name in names:
+            runs.create(store, project.id, name, state="running", display_name=name)
+    answered = threading.Semaphore(0)
+
+    def log(name: str) -> int:
+        """How many lines the server took."""
+        with client(first) as http:
+            for line in itertools.count():
+                try:
+                    post(http, first, name, line).raise_for_status()
+                except httpx.TransportError:
+                    return line
+                answered.release()
+        raise AssertionError
+
+    with ThreadPoolExecutor() as pool:
+        taken = [pool.submit(log, name) for name in names]
+        for _ in range(60):
+            assert answered.acquire(timeout=30)
+        os.kill(first.pid, signal.SIGKILL)
     os.waitpid(first.pid, 0)
     assert process.find(options.data_dir) is None
     second = process.start(options)
     assert second.api_key == first.api_key
-    assert viewer(second, name).json()["data"]["viewer"]["username"] == name
+    with records(options.data_dir) as store:
+        assert store.all("PRAGMA integrity_check")[0][0] == "ok"
+        for name, lines in zip(names, taken, strict=True):
+            run = runs.find(store, first.user, "demo", name)
+            assert run is not None
+            steps = [step for step, _ in streams.history_values(store, run.id, "loss")]
+            # The last one may have been written and not answered: then it comes again.
+            assert steps in (list(range(lines.result())), list(range(lines.result() + 1)))
+    with client(second) as http:
+        assert post(http, second, "a", taken[0].result()).status_code == 200
+
+
+def test_on_a_full_disk_nothing_is_lost_that_is_sent_again(options: Options) -> None:
+    address = process.start(options)
+    with records(options.data_dir) as store, client(address) as http:
+        project = projects.ensure(store, address.user, "demo")
+        run = runs.create(store, project.id, "a", state="running", display_name="a")
+        assert post(http, address, "a", 0).status_code == 200
+        # No file may grow beyond what the log of the database has now: as if the disk had no more room.
+        full = (options.data_dir / "server.db-wal").stat().st_size
+        before = resource.prlimit(address.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(address.pid, resource.RLIMIT_FSIZE, (full, before[1]))
+        for _ in range(2):
+            assert post(http, address, "a", 1).status_code == 503, "the client tries again"
+        resource.prlimit(address.pid, resource.RLIMIT_FSIZE, before)
+        assert post(http, address, "a", 1).status_code == 200
+        assert [step for step, _ in streams.history_values(store, run.id, "loss")] == [0, 1]
+    said = (options.data_dir / "server.log").read_text()
+    assert re.search(r"ERROR .* POST /files/.*/file_stream cannot be served now: (disk I/O error|.*full)", said)
 
 
 def test_a_server_that_does_not_listen_to_stop_is_killed(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,15 +211,15 @@ def test_names_come_through_http_as_they_are(server: tuple[Address, Path]) -> No
     with records(data_dir) as store:
         project = projects.ensure(store, address.user, "demo")
         runs.create(store, project.id, "abc", state="running", display_name="abc")
-    with httpx.Client(base_url=address.base_url, auth=("api", address.api_key), trust_env=False) as client:
+    with client(address) as http:
         for coded in ("%252e%252e/a", "100%25", "a%20b/%C3%A9"):
             path = f"/files/{address.user}/demo/abc/{coded}"
-            assert client.put(path, content=coded.encode()).status_code == 200
-            assert client.get(path).content == coded.encode()
+            assert http.put(path, content=coded.encode()).status_code == 200
+            assert http.get(path).content == coded.encode()
         for hostile in ("%2e%2e/%2e%2e/server.db", "..%2f..%2fserver.db", "%2fetc/passwd", "a%00b", "%5cx"):
             path = f"/files/{address.user}/demo/abc/{hostile}"
-            assert client.put(path, content=b"x").status_code == 400
-            assert client.get(path).status_code == 400
+            assert http.put(path, content=b"x").status_code == 400
+            assert http.get(path).status_code == 400
 
 
 def test_an_upload_that_breaks_off_is_not_kept(server: tuple[Address, Path]) -> None:

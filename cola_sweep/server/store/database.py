@@ -82,7 +82,13 @@ class Store:
         if self._depth:
             return
         spoilt, self._spoilt, self._owner = self._spoilt, False, None
-        self._writer.execute("ROLLBACK" if spoilt else "COMMIT")
+        try:
+            if not spoilt:
+                self._writer.execute("COMMIT")
+        finally:
+            # SQLite may have undone it already, as where the disk is full; what is open now is what failed.
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
         if spoilt and commit:
             raise sqlite3.OperationalError("the transaction was undone, since a part of it failed")
 
