@@ -229,13 +229,12 @@ def _listening(options: Options) -> Iterator[tuple[socket.socket, str]]:
     if not 0 <= options.port <= 65535:
         raise UserError("--port", got=options.port, rule="must be 0 to 65535", fix="use --port 0 for a free one")
     try:
-        if not is_loopback(options.host) and not options.allow_remote:
-            raise UserError(
-                "--host",
-                got=options.host,
-                rule="other machines could reach it",
-                fix="use 127.0.0.1, or add --allow-remote if that is what you want",
-            )
+        if not is_loopback(options.host):
+            if not options.allow_remote:
+                fix = "use 127.0.0.1, or add --allow-remote if that is what you want"
+                raise UserError("--host", got=options.host, rule="other machines could reach it", fix=fix)
+            if options.provisioning:
+                raise UserError("--allow-provisioning", rule="other machines could make accounts", fix="leave it out")
         family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
         listener = socket.create_server((options.host, options.port), family=family)
     except OSError as error:

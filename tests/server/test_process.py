@@ -25,7 +25,7 @@ from cola_sweep.server.store import Store, files, projects, runs, settings, stre
 @pytest.fixture
 def options(tmp_path: Path) -> Iterator[Options]:
     """A data folder and a free port; what runs on it is stopped afterwards."""
-    yield Options(tmp_path / "data", port=0, provisioning=True)
+    yield Options(tmp_path / "data", port=0)
     process.stop(tmp_path / "data")
 
 
@@ -110,6 +110,8 @@ def test_other_machines_may_come_only_if_told(options: Options, host: str, own: 
     if not own:
         with pytest.raises(UserError, match=r"other machines could reach it; .*--allow-remote"):
             process.run(replace(options, host=host))
+        with pytest.raises(UserError, match="--allow-provisioning: other machines could make accounts"):
+            process.run(replace(options, host=host, allow_remote=True, provisioning=True))
 
 
 def test_a_server_for_other_machines_names_an_address_that_works_here(options: Options) -> None:
