@@ -41,7 +41,8 @@ def _search(findings: Findings) -> Iterator[Figure | LeftOut]:
     yield search.best_so_far(findings)
     yield search.seeds(findings)
     for parameter in findings.parameters:
-        yield search.against(findings, parameter)
+        if not parameter.is_seed:
+            yield search.against(findings, parameter)
     yield search.parameter_map(findings)
     yield runs.learning_curves(findings)
     yield runs.losses(findings)

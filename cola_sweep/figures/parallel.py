@@ -33,6 +33,8 @@ def parallel(findings: Findings) -> Figure | LeftOut:
     """All parameters and the metric at once."""
     metric, ranked = findings.results.metric, findings.ranked
     parameters = [parameter for parameter in findings.parameters if ranked[parameter.column].notna().any()]
+    if len(ranked) < 2:
+        return LeftOut("parallel coordinates", "only one run can be ranked")
     if len(parameters) < 2:
         return LeftOut("parallel coordinates", "fewer than two parameters were searched")
     parameters = parameters[: MOST_AXES - 1]

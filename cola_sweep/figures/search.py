@@ -26,6 +26,8 @@ MOST_CONFIGURATIONS = 8
 def best_so_far(findings: Findings) -> Figure | LeftOut:
     """The search's progress: every ranked run, and the best up to each."""
     metric, ranked = findings.results.metric, findings.ranked
+    if len(ranked) < 2:
+        return LeftOut(f"best {metric} so far", "only one run can be ranked")
 
     def draw(axes: Axes) -> None:
         runs = ranked.sort_values(["created", "id"], kind="stable")
@@ -46,8 +48,8 @@ def against(findings: Findings, parameter: Parameter) -> Figure | LeftOut:
     # A null is a choice like any other, but has no place on an axis of numbers.
     has_value = ranked[parameter.column].notna()
     runs = ranked if parameter.scale == "categorical" else ranked[has_value]
-    if runs.empty:
-        return LeftOut(f"{metric} against {parameter.name}", "no ranked run has a value of it")
+    if len(runs) < 2:
+        return LeftOut(f"{metric} against {parameter.name}", "fewer than two ranked runs have a value of it")
     won = runs.index[0] == ranked.index[0]
     means = _means(runs, parameter)
     caption = f"Best {metric} of each of {len(runs):,} runs against {parameter.name}"
@@ -126,14 +128,14 @@ def parameter_map(findings: Findings) -> Figure | LeftOut:
     """The metric over two parameters: learning rate and batch size where both are searched, else the first two."""
     metric, ranked = findings.results.metric, findings.ranked
     title = f"{metric} over two parameters"
-    searched = [p for p in findings.parameters if p.name != "seed" and ranked[p.column].notna().any()]
+    searched = [p for p in findings.parameters if not p.is_seed and ranked[p.column].notna().any()]
     if len(searched) < 2:
         return LeftOut(title, "fewer than two parameters besides the seed were searched")
     usual = [parameter for parameter in searched if parameter.name in ("lr", "batch_size")]
     x, y = sorted(usual if len(usual) == 2 else searched[:2], key=lambda parameter: parameter.scale == "categorical")
     runs = ranked[ranked[x.column].notna() & ranked[y.column].notna()]
-    if runs.empty:
-        return LeftOut(title, f"no ranked run has both {x.name} and {y.name}")
+    if len(runs) < 2:
+        return LeftOut(title, f"fewer than two ranked runs have both {x.name} and {y.name}")
     if x.scale == y.scale == "categorical":
         caption = f"Mean best {metric} of {len(runs):,} runs for each {x.name} and {y.name}; n is the number of runs."
         return drawing("map", caption, partial(_grid, runs=runs, x=x, y=y))

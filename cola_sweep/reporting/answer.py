@@ -11,6 +11,7 @@ from cola_sweep import stats
 from cola_sweep.findings import Findings, Predicted
 from cola_sweep.reporting.document import Answer, Cell, Link
 from cola_sweep.reporting.wording import (
+    NOTHING,
     count,
     missing,
     show_amount,
@@ -39,15 +40,24 @@ def answers(findings: Findings) -> tuple[Answer, ...]:
 def which(findings: Findings) -> Answer:
     winner = findings.winner
     assert winner is not None
-    settings = [f"{parameter.name} {show_value(winner[parameter.column])}" for parameter in findings.parameters]
     facts: list[tuple[str, Cell]] = [("run", run_link(winner))]
     checkpoint = winner.get("provenance.checkpoint")
     if not missing(checkpoint) and not any(parameter.name == "checkpoint" for parameter in findings.parameters):
         facts.append(("checkpoint", str(checkpoint)))
+    facts += [(p.name, show_value(winner[p.column])) for p in findings.parameters if p.is_seed]
     if not missing(winner["best_epoch"]):
         facts.append(("best epoch", show_value(winner["best_epoch"])))
     collapsed = ("It predicts one class for every sentence.",) if winner["one_class"] else ()
-    return Answer("Winning configuration", " · ".join(settings) or str(winner["name"]), collapsed, tuple(facts))
+    return Answer("Winning configuration", settings_text(findings), collapsed, tuple(facts))
+
+
+def settings_text(findings: Findings) -> str:
+    """The winner's settings, without its seed; its name where nothing was searched."""
+    winner = findings.winner
+    if winner is None:
+        return NOTHING
+    searched = [parameter for parameter in findings.parameters if not parameter.is_seed]
+    return " · ".join(f"{p.name} {show_value(winner[p.column])}" for p in searched) or str(winner["name"])
 
 
 def how_good(findings: Findings) -> Answer:
@@ -144,8 +154,8 @@ def weakest(predicted: Predicted) -> Iterator[str]:
     if len(held) > 1:
         _, title, name, row = min(held, key=lambda group: (group[0], group[1], group[2]))
         yield (
-            f"Weakest: {group_title(title)} {name}, MCC {show_metric(row['mcc'])} "
-            f"({show_range(row['low'], row['high'])}, n = {show_count(row['n'])})."
+            f"Weakest of {len(held)} groups: {group_title(title)} {name}, MCC {show_metric(row['mcc'])} "
+            f"(95% interval {show_range(row['low'], row['high'])}, n = {show_count(row['n'])})."
         )
 
 

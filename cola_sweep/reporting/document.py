@@ -38,10 +38,10 @@ Cell = str | Link | Flag
 
 @dataclass(frozen=True)
 class Column:
-    """A head; numbers stand right, words left, prose is broken into lines."""
+    """A head; numbers stand right, words left; settings and prose are broken into lines."""
 
     title: str
-    kind: Literal["number", "word", "prose"] = "number"
+    kind: Literal["number", "word", "setting", "prose"] = "number"
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,14 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from cola_sweep.figures import dark_rules, inline
+from cola_sweep.figures import Gallery, dark_rules, inline, standalone
 from cola_sweep.reporting.document import Report, Table
+
+
+def files(report: Report, gallery: Gallery) -> dict[str, str]:
+    """Name and text of the page, the Markdown and the figures as files of their own."""
+    drawn = {f"{figure.name}.svg": standalone(figure) for figure in gallery.figures}
+    return {**drawn, "report.md": markdown(report), "index.html": html(report)}
 
 
 def html(report: Report) -> str:

@@ -67,12 +67,12 @@ def _evidence(findings: Findings) -> Iterator[Block]:
         rows: list[tuple[Cell, ...]] = []
         for rival in rivals:
             gap = rival.comparison.difference
-            ends = gap.reason or show_range(gap.low, gap.high, "+")
             rows.append(
                 (
-                    str(rival.rank), rival.name, show_metric(gap.value, "+"), ends, f"{rival.comparison.only_first:,}",
+                    str(rival.rank), rival.name, show_metric(gap.value, "+"),
+                    show_range(gap.low, gap.high, "+"), f"{rival.comparison.only_first:,}",
                     f"{rival.comparison.only_second:,}", show_p(rival.comparison.p_value),
-                    names[rival.comparison.verdict],
+                    f"{names[rival.comparison.verdict]}{': ' + gap.reason if gap.reason else ''}",
                 )
             )  # fmt: skip
         n = rivals[0].comparison.difference.n
@@ -90,14 +90,12 @@ def _ranking(findings: Findings) -> Iterator[Block]:
         yield Text("No run can be ranked.")
     else:
         splits = [
-            split
-            for split in (("MCC in domain", "mcc_in"), ("MCC out of domain", "mcc_out"))
-            if ranked[split[1]].notna().any()
+            split for split in (("in domain", "mcc_in"), ("out of domain", "mcc_out")) if ranked[split[1]].notna().any()
         ]
         flagged = bool(ranked["one_class"].any())
         columns = (
-            Column("#"), Column("run", "word"), *_parameter_columns(findings, ranked), Column(f"best {results.metric}"),
-            Column("at epoch"), Column("last"), *(Column(title) for title, _ in splits), Column("time"),
+            Column("#"), Column("run", "word"), *_parameter_columns(findings, ranked), Column(results.metric),
+            Column("epoch"), Column("last"), *(Column(title) for title, _ in splits), Column("time"),
             *([Column("", "word")] if flagged else []),
         )  # fmt: skip
         rows = [
@@ -109,8 +107,8 @@ def _ranking(findings: Findings) -> Iterator[Block]:
             )
             for _, run in ranked.head(LEADERBOARD_ROWS).iterrows()
         ]  # fmt: skip
-        notes = [f"Best and last {results.metric} of each run ({results.goal})."]
-        notes += ["MCC in and out of domain are those of the best epoch."] if splits else []
+        notes = [f"The best {results.metric} of each run ({results.goal}), the epoch it is of, and the last."]
+        notes += ["In and out of domain: MCC of the two halves of the data at that epoch."] if splits else []
         if len(ranked) > LEADERBOARD_ROWS:
             notes.append(f"{count(len(ranked) - LEADERBOARD_ROWS, 'more run is', 'more runs are')} in runs.csv.")
         yield Table("Leaderboard", columns, rows, " ".join(notes), first=True)
@@ -134,7 +132,7 @@ def _left_out(findings: Findings, left_out: pd.DataFrame) -> Table:
 
 def _parameter_columns(findings: Findings, runs: pd.DataFrame) -> list[Column]:
     return [
-        Column(p.name, "word" if runs[p.column].map(lambda value: isinstance(value, str)).any() else "number")
+        Column(p.name, "setting" if runs[p.column].map(lambda value: isinstance(value, str)).any() else "number")
         for p in findings.parameters
     ]
 

@@ -23,7 +23,7 @@ def show_metric(value: Any, sign: str = "") -> str:
     number = float(value)
     if number and not 5e-4 <= abs(number) < 1000:
         return f"{'+' if sign and number > 0 else ''}{show_value(number)}"
-    return f"{number:{sign}.3f}"
+    return f"{number:{sign}.3f}".replace("-", "−")
 
 
 def show_value(value: Any) -> str:

@@ -21,7 +21,7 @@ def test_settings_are_short(value: object, text: str) -> None:
 @pytest.mark.parametrize(
     ("value", "sign", "text"),
     [
-        (0.3119, "", "0.312"), (0.3119, "+", "+0.312"), (-0.02, "+", "-0.020"), (0.0, "+", "+0.000"), (1, "", "1.000"),
+        (0.3119, "", "0.312"), (0.3119, "+", "+0.312"), (-0.02, "+", "−0.020"), (0.0, "+", "+0.000"), (1, "", "1.000"),
         (2.5e-7, "", "2.5e-7"), (2.5e-7, "+", "+2.5e-7"), (123456.0, "", "123456"), (None, "", "–"),
     ],
 )  # fmt: skip
@@ -49,7 +49,7 @@ def test_one_of_something_is_singular() -> None:
 
 def test_an_interval_that_is_not_there_is_a_dash() -> None:
     assert wording.show_range(float("nan"), float("nan")) == "–"
-    assert wording.show_range(-0.01, 0.02, "+") == "-0.010 to +0.020"
+    assert wording.show_range(-0.01, 0.02, "+") == "−0.010 to +0.020"
 
 
 def test_lists_end_with_and() -> None:
