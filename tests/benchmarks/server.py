@@ -3,6 +3,7 @@
 start      a process of its own until `/ready` answers
 logging    16 runs log 1,000 steps a second together through `file_stream`
 heartbeat  64 agents of one sweep poll as the stock agent does, every 5 s, and their trials log and end
+hyperband  a run logs epochs and is judged at its rungs against 500 runs of 20 epochs
 runs       the real client reads 10,000 runs whole
 
 The load shares the machine with the server, so quote figures of a quiet one. Reads /proc: Linux alone.
@@ -29,13 +30,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cola_sweep.server import ids, process
-from cola_sweep.server.store import Store, agents, projects, runs, sweeps, users
+from cola_sweep.server.store import Store, agents, projects, runs, streams, sweeps, users
 from tests.system.conftest import client_env
 
 PROJECT = "benchmark"
 SWEEP = """
 method: {method}
 metric: {{name: valid/mcc, goal: maximize}}
+{more}
 parameters:
   lr: {{distribution: log_uniform_values, min: 1.0e-6, max: 1.0e-3}}
   batch_size: {{values: [8, 16, 32, 64]}}
@@ -236,6 +238,25 @@ def heartbeat(
     ]
 
 
+def hyperband(folder: Path, *, before: int = 500, epochs: int = 20) -> list[Row]:
+    """A run that is among the best at every rung, so that it is judged at each post."""
+    data_dir = folder / "hyperband"
+    with opened(data_dir) as store, store.write():
+        _fill_sweep(store, "random", before, 0, "early_terminate: {type: hyperband, min_iter: 3}")
+        project = projects.ensure(store, users.first(store).name, PROJECT)
+        for run in runs.select(store, project.id):
+            rows = [_metrics(run.id * epochs + epoch) for epoch in range(epochs)]
+            streams.write_lines(store, run.id, "history", 0, [json.dumps(row) for row in rows])
+        runs.create(store, project.id, "own", state="running", display_name="own", sweep_id=run.sweep_id)
+    with serving(data_dir) as address, closing(Client(address)) as client:
+        rows = [_metrics(epoch) | {"valid/mcc": 1.0} for epoch in range(epochs)]
+        taken = [client.stream(address.user, "own", epoch, [row])[1] for epoch, row in enumerate(rows)]
+    return [
+        Row(f"hyperband, {before} runs of {epochs} epochs: post of an epoch p50 / p99", _quantiles(taken[3:])),
+        Row("  the first, which reads their histories", _quantiles(taken[2:3])),
+    ]
+
+
 def read_runs(folder: Path, *, count: int = 10_000) -> list[Row]:
     """`Api().runs`, configs and summaries too, by pages of the default size."""
     data_dir = folder / "runs"
@@ -260,6 +281,7 @@ PARTS: dict[str, Callable[[Path], list[Row]]] = {
     "start": start,
     "logging": logging,
     "heartbeat": lambda folder: [*heartbeat(folder, "random"), *heartbeat(folder, "bayes")],
+    "hyperband": hyperband,
     "runs": read_runs,
 }
 
@@ -296,14 +318,13 @@ def opened(data_dir: Path) -> Iterator[Store]:
         store.close()
 
 
-def _fill_sweep(store: Store, method: str, before: int, count: int) -> list[str]:
+def _fill_sweep(store: Store, method: str, before: int, count: int, more: str = "") -> list[str]:
     """A sweep that has `before` finished runs; returns the ids of `count` agents."""
     dice = random.Random(0)
     with store.write():
         project = projects.ensure(store, users.first(store).name, PROJECT)
-        sweep = sweeps.create(
-            store, project.id, "sweep", config=SWEEP.format(method=method), method=method, state="RUNNING", seed=0
-        )
+        config = SWEEP.format(method=method, more=more)
+        sweep = sweeps.create(store, project.id, "sweep", config=config, method=method, state="RUNNING", seed=0)
         for i in range(before):
             args = {
                 "lr": dice.uniform(1e-6, 1e-3),

@@ -28,6 +28,13 @@ def test_agents_get_a_trial_at_each_third_heartbeat(method: str, tmp_path: Path)
     assert "the 4 of 8 that issued a trial" in issued.what
 
 
+def test_a_run_is_judged_at_each_epoch(tmp_path: Path) -> None:
+    every, first = server.hyperband(tmp_path, before=3, epochs=5)
+    assert every.what.startswith("hyperband, 3 runs of 5 epochs")
+    assert every.got.endswith(" ms")
+    assert first.got.endswith(" ms")
+
+
 def test_the_real_client_reads_every_run(tmp_path: Path) -> None:
     whole, ordered, _ = server.read_runs(tmp_path, count=60)
     assert whole.what == "Api().runs, 60 runs, full"
