@@ -12,6 +12,7 @@ COMMANDS = {
     "check": ("cola_sweep.check", "check sweep files before anything starts"),
     "serve": ("cola_sweep.server.serve", "start, stop or ask after the embedded W&B server"),
     "agents": ("cola_sweep.agents", "run several wandb agents on this machine"),
+    "warm": ("cola_sweep.warm_server", "fork trials from one process that has everything imported"),
     "report": ("cola_sweep.report", "write the report of a sweep"),
     "demo": ("cola_sweep.demo", "a whole sweep on the embedded server, no account and no network"),
 }

