@@ -14,7 +14,7 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -82,13 +82,16 @@ class TrialConfig:
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
         """Read a run's config: keys that begin with `_` are skipped, unknown keys are refused.
 
+        A mapping under another key ties the settings in it together, as `cell: {values: [{lr: 1e-5, batch_size: 16},
+        {lr: 2e-5, batch_size: 32}]}` does in a sweep.
+
         Raises:
             UserError: a key is unknown, or a value has the wrong type or breaks its rule.
         """
         fields = {field.name: field for field in dataclasses.fields(cls)}
         kinds = typing.get_type_hints(cls)
         known = {}
-        for key, value in values.items():
+        for key, value in _untied(values, fields):
             if key.startswith("_") or key in RESERVED_KEYS:
                 continue
             if key not in fields:
@@ -118,6 +121,19 @@ class TrialConfig:
                 default=argparse.SUPPRESS,
                 help=f"{field.metadata['help']} (default: {'null' if field.default is None else field.default})",
             )
+
+
+def _untied(values: Mapping[str, Any], fields: Collection[str]) -> Iterator[tuple[str, Any]]:
+    """Keys and values with the members of mappings in the place of these."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value and key not in {*fields, *RESERVED_KEYS} and not key.startswith("_"):
+            for member, each in value.items():
+                if member in values and values[member] != each:
+                    fix = f"leave {member} out of one of the two"
+                    raise UserError(f"config.{key}.{member}", got=each, rule=f"{member} is set beside it", fix=fix)
+                yield member, each
+        else:
+            yield key, value
 
 
 def _checked(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:

@@ -1,6 +1,7 @@
 import argparse
 import dataclasses
 import json
+import re
 from typing import Any
 
 import pytest
@@ -112,3 +113,24 @@ def test_every_field_has_help_and_a_default_that_meets_its_own_rule() -> None:
 def test_a_config_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         TrialConfig().lr = 1.0  # type: ignore[misc]
+
+
+def test_a_mapping_ties_settings_together() -> None:
+    tied = {"cell": {"lr": 1e-4, "batch_size": 8}, "seed": 3, "provenance": {"device": "cpu"}, "_wandb": {"t": {}}}
+    config = TrialConfig.from_mapping(tied)
+    assert (config.lr, config.batch_size, config.seed) == (1e-4, 8, 3)
+    assert TrialConfig.from_mapping(tied | {"lr": 1e-4}) == config  # as a run's config has it once it was read
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"cell": {"lr": 1e-4}, "lr": 2e-4}, "config.cell.lr: got 0.0001; lr is set beside it; leave lr out"),
+        ({"cell": {"width": 4}}, "config.width: got 4; no such key"),
+        ({"cell": {}}, "config.cell: got {}; no such key"),
+        ({"lr": {"low": 1}}, "config.lr: got {'low': 1}; must be"),
+    ],
+)
+def test_tied_settings_keep_the_rules(values: dict, message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        TrialConfig.from_mapping(values)
