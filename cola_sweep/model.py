@@ -2,7 +2,7 @@
 
 No charts or tables are logged here: `callbacks` does that from what `validation_step` returns.
 
-Imports checkpoints, config, errors and metrics; torch, lightning and safetensors.
+Imports checkpoints, config, errors, metrics and optimizer; torch, lightning and safetensors.
 """
 
 import json
@@ -18,13 +18,15 @@ from torch.nn import functional
 from torchmetrics.classification import BinaryAccuracy
 
 from cola_sweep.checkpoints import load_encoder, resolve
-from cola_sweep.config import Pooling, TrialConfig
+from cola_sweep.config import ClassWeights, Compile, Pooling, TrialConfig
 from cola_sweep.metrics import validation_metrics
+from cola_sweep.optimizer import adamw, learning_rate_factor
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Batch = Mapping[str, Tensor]
+LONG_TRIAL = 5000  # batches; an estimate, not measured
 ENCODER_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
@@ -42,23 +44,20 @@ def pool(hidden: Tensor, mask: Tensor, how: Pooling) -> Tensor:
     return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
 
 
-def learning_rate_factor(step: int, warmup_steps: int, total_steps: int) -> float:
-    """Share of the peak learning rate at a step counted from 0: a line up, then a line down to 0 at `total_steps`.
+def class_weights(how: ClassWeights, labels: Sequence[int]) -> Tensor | None:
+    """Weights of the two classes, (2,), by which both count alike among `labels`, with mean 1 over them; or None."""
+    if how == "none":
+        return None
+    counts = torch.bincount(torch.tensor(labels), minlength=2)
+    return len(labels) / (2 * counts.clamp(min=1))  # a class that does not occur needs no weight
 
-    No step is trained at 0, the first included.
+
+def should_compile(how: Compile, device: str, batches: int) -> bool:
+    """Whether torch.compile is worth its wait: by `auto`, on a GPU for at least so many batches of training.
+
+    Compiling takes about half a minute, which the trials of a usual sweep on CoLA (800 batches) would never regain.
     """
-    rising = (step + 1) / (warmup_steps + 1)
-    falling = (total_steps - step) / (total_steps - warmup_steps)
-    return max(0.0, min(rising, falling))
-
-
-def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """AdamW's parameter groups: matrices decay; biases and the weights of norms, all vectors, do not."""
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
+    return how == "on" or (how == "auto" and device == "cuda" and batches >= LONG_TRIAL)
 
 
 class AcceptabilityModel(pl.LightningModule):
@@ -68,15 +67,26 @@ class AcceptabilityModel(pl.LightningModule):
         encoder: what `load_encoder` gave: called with token ids and mask, it answers `last_hidden_state`.
         config: the trial's.
         domains: the domain of each validation row, for the metrics by domain.
+        weights: of the classes, in the training loss; None weighs none.
     """
 
-    def __init__(self, encoder: "PreTrainedModel", config: TrialConfig, domains: Sequence[str] = ()) -> None:
+    weights: Tensor | None
+
+    def __init__(
+        self,
+        encoder: "PreTrainedModel",
+        config: TrialConfig,
+        domains: Sequence[str] = (),
+        weights: Tensor | None = None,
+    ) -> None:
         super().__init__()
         self.config = config
         self.encoder = encoder
         # A head without dropout of its own would overfit first where the encoder's dropout is set by the trial.
         self.dropout = nn.Dropout(0.1 if config.dropout is None else config.dropout)
         self.classifier = nn.Linear(encoder.config.hidden_size, 2)
+        self.register_buffer("weights", weights, persistent=False)
+        self._sentences = 0  # of the optimizer step that is under way
         self.train_accuracy = BinaryAccuracy(validate_args=False)
         self.valid_metrics = validation_metrics(domains)
 
@@ -89,21 +99,48 @@ class AcceptabilityModel(pl.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         logits, labels = self(batch), batch["labels"]
-        loss = functional.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+        loss = self.training_loss(logits, labels)
         self.train_accuracy(logits.argmax(dim=1), labels)
         shown: dict[str, Any] = {"on_step": True, "on_epoch": True, "prog_bar": True, "batch_size": len(labels)}
         self.log("train/loss", loss, **shown)
         self.log("train/acc", self.train_accuracy, **shown)
-        return loss
+        if self.config.accumulate == 1:
+            return loss
+        self._sentences += len(labels)
+        return loss * (len(labels) / self.config.batch_size)
+
+    def on_before_optimizer_step(self, _: Any) -> None:
+        """Make an accumulated gradient the mean over its sentences, however many batches they came in.
+
+        Lightning divides by `accumulate` also where an epoch ends within a step, and a short batch counts as a full
+        one.
+        """
+        full = self.config.batch_size * self.config.accumulate
+        if self._sentences not in (0, full):
+            for parameter in self.parameters():
+                if parameter.grad is not None:
+                    parameter.grad *= full / self._sentences
+        self._sentences = 0
+
+    def training_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross-entropy of the batch, smoothed and with the sentences weighted by class as the trial has it."""
+        smoothing = self.config.label_smoothing
+        if self.weights is None:
+            return functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+        losses = functional.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
+        # Not torch's weighted mean: it divides by the weights of the batch, and so by its mixture of classes.
+        return (self.weights[labels] * losses).mean()
 
     def validation_step(self, batch: Batch, _: int) -> Tensor:
         """Logits of the batch, for the callbacks.
 
-        The loss is never smoothed, so that trials with different `label_smoothing` compare.
+        The loss is never smoothed or weighted, so that trials that differ in these compare.
         """
         logits, labels = self(batch), batch["labels"]
         loss = functional.cross_entropy(logits, labels)
-        self.log("valid/loss", loss, on_step=True, on_epoch=True, batch_size=len(labels))
+        self.log("valid/loss_epoch", loss, on_step=False, on_epoch=True, batch_size=len(labels))
+        if self.logger:  # past Lightning, which would count validation batches where charts have optimizer steps
+            self.logger.log_metrics({"valid/loss_step": float(loss)}, step=self.global_step)
         self.valid_metrics.update(preds=logits.argmax(dim=1), target=labels, index=batch["index"])
         return logits
 
@@ -114,7 +151,7 @@ class AcceptabilityModel(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         total = int(self.trainer.estimated_stepping_batches)
         warmup = int(self.config.warmup * total)
-        optimizer = torch.optim.AdamW(decay_groups(self, self.config.weight_decay), lr=self.config.lr)
+        optimizer = adamw(self.encoder, self.classifier, self.config)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, warmup, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

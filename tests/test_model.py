@@ -1,13 +1,27 @@
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch import nn
 
 from cola_sweep.checkpoints import Checkpoint, load_encoder, load_tokenizer, resolve
 from cola_sweep.config import TrialConfig
 from cola_sweep.errors import UserError
-from cola_sweep.model import AcceptabilityModel, decay_groups, learning_rate_factor, load_model, pool, save_model
+from cola_sweep.model import (
+    LONG_TRIAL,
+    AcceptabilityModel,
+    class_weights,
+    load_model,
+    pool,
+    save_model,
+    should_compile,
+)
+from tests.conftest import WORDS
 
 
 @pytest.fixture
@@ -39,25 +53,82 @@ def test_padding_does_not_change_the_answer(checkpoint: Checkpoint, pooling: str
     assert short.shape == (1, 2)
 
 
-@pytest.mark.parametrize(("warmup", "total"), [(0, 1), (0, 10), (3, 10), (9, 10)])
-def test_learning_rate_rises_to_its_peak_once_and_falls_to_0(warmup: int, total: int) -> None:
-    factors = [learning_rate_factor(step, warmup, total) for step in range(total)]
-    assert factors[warmup] == max(factors) == 1.0
-    assert factors[: warmup + 1] == sorted(factors[: warmup + 1])
-    assert factors[warmup:] == sorted(factors[warmup:], reverse=True)
-    assert min(factors) > 0
-    assert learning_rate_factor(total, warmup, total) == 0.0
-    assert learning_rate_factor(total + 1, warmup, total) == 0.0
+def test_balanced_weights_let_both_classes_count_alike() -> None:
+    weights = class_weights("balanced", [1, 1, 1, 0])
+    assert weights is not None
+    assert weights.tolist() == pytest.approx([2.0, 2 / 3])
+    assert weights[[1, 1, 1, 0]].mean() == pytest.approx(1.0)
+    assert class_weights("balanced", [1, 1])[1] == 1 / 2  # type: ignore[index]
+    assert class_weights("none", [1, 1, 1, 0]) is None
 
 
-def test_biases_and_norms_do_not_decay(checkpoint: Checkpoint) -> None:
-    model = AcceptabilityModel(load_encoder(checkpoint, None), TrialConfig())
-    decayed, exempt = decay_groups(model, 0.3)
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    assert (decayed["weight_decay"], exempt["weight_decay"]) == (0.3, 0.0)
-    assert all(not (names[id(p)].endswith("bias") or "LayerNorm" in names[id(p)]) for p in decayed["params"])
-    assert all(names[id(p)].endswith("bias") or "LayerNorm" in names[id(p)] for p in exempt["params"])
-    assert len(decayed["params"]) + len(exempt["params"]) == len(list(model.parameters()))
+def test_the_training_loss_is_weighted_by_class_and_smoothed(checkpoint: Checkpoint) -> None:
+    logits, labels = torch.tensor([[0.3, -0.2], [1.0, 0.5], [-0.7, 0.9]]), torch.tensor([1, 0, 1])
+    model = AcceptabilityModel(
+        load_encoder(checkpoint), TrialConfig(label_smoothing=0.2), weights=torch.tensor([3.0, 0.5])
+    )
+    logs = logits.log_softmax(dim=1)
+    by_sentence = [-(0.9 * logs[row, label] + 0.1 * logs[row, 1 - label]) for row, label in enumerate(labels.tolist())]
+    wanted = (0.5 * by_sentence[0] + 3.0 * by_sentence[1] + 0.5 * by_sentence[2]) / 3
+    torch.testing.assert_close(model.training_loss(logits, labels), wanted)
+
+
+@dataclass
+class Batches:
+    """Not the list itself, which Lightning would take for several loaders."""
+
+    of: list[dict[str, torch.Tensor]]
+
+    def __len__(self) -> int:
+        return len(self.of)
+
+    def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
+        return iter(self.of)
+
+
+def trained(checkpoint: Checkpoint, batches: Batches, **settings: Any) -> AcceptabilityModel:
+    """Two epochs of training on these batches."""
+    torch.manual_seed(0)
+    config = TrialConfig(dropout=0.0, epochs=2, lr=0.01, grad_clip=0.5, **settings)
+    model = AcceptabilityModel(load_encoder(checkpoint, 0.0), config)
+    trainer = pl.Trainer(
+        accelerator="cpu", max_epochs=2, accumulate_grad_batches=config.accumulate, gradient_clip_val=0.5,
+        logger=False, enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=False,
+    )  # fmt: skip
+    trainer.fit(model, batches)
+    return model
+
+
+@pytest.mark.filterwarnings(r"ignore:.*isinstance\(treespec, LeafSpec\)", "ignore:.*but have no `val_dataloader`")
+def test_batches_that_are_accumulated_are_one_larger_batch(checkpoint: Checkpoint) -> None:
+    """Also where a batch is short, and where the epoch ends within a step: 4 + 4, 3 + 4, 4."""
+    sentences = [
+        f"the {noun} {verb} {end}" for noun in ("cat", "dog") for verb in ("sees", "sleeps") for end in WORDS[5:10]
+    ]
+    rows = batch(checkpoint, *sentences[:19]) | {"labels": torch.arange(19) % 2, "index": torch.arange(19)}
+
+    def cut(*sizes: int) -> Batches:
+        columns = {key: value.split(sizes) for key, value in rows.items()}
+        return Batches([{key: parts[i] for key, parts in columns.items()} for i in range(len(sizes))])
+
+    small = trained(checkpoint, cut(4, 4, 3, 4, 4), batch_size=4, accumulate=2)
+    large = trained(checkpoint, cut(8, 7, 4), batch_size=8)
+    for one, other in zip(small.parameters(), large.parameters(), strict=True):
+        # The keys' biases have no gradient but rounding, which Adam makes steps of.
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("how", "device", "batches", "compiles"),
+    [
+        ("auto", "cpu", 10**6, False), ("auto", "cuda", LONG_TRIAL, True), ("auto", "cuda", LONG_TRIAL - 1, False),
+        ("on", "cpu", 1, True), ("off", "cuda", 10**6, False),
+    ],
+)  # fmt: skip
+def test_an_encoder_is_compiled_by_itself_only_for_a_long_trial_on_a_gpu(
+    how: Any, device: str, batches: int, compiles: bool
+) -> None:
+    assert should_compile(how, device, batches) is compiles
 
 
 def test_the_trials_dropout_reaches_encoder_and_head(checkpoint: Checkpoint) -> None:
@@ -83,6 +154,33 @@ def test_a_saved_model_answers_as_before_and_is_a_checkpoint(checkpoint: Checkpo
         load_tokenizer(resolve(str(tmp_path)))("the cat").input_ids
         == batch(checkpoint, "the cat")["input_ids"].squeeze().tolist()
     )
+
+
+def test_a_compiled_encoder_is_saved_as_any_other(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The compiler takes 16 s to be imported; what counts here is that the module stays what it is.
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda function, **_: lambda *a, **k: compiled.append(1) or function(*a, **k))
+    model = AcceptabilityModel(load_encoder(checkpoint), TrialConfig()).eval()
+    sentences = batch(checkpoint, "the cat sees the dog .", "sees the cat")
+    with torch.inference_mode():
+        plain = model(sentences)
+        model.encoder.compile(dynamic=True)
+        assert torch.equal(model(sentences), plain)
+        assert compiled
+        save_model(model, load_tokenizer(checkpoint), tmp_path)
+        assert torch.equal(load_model(tmp_path)(sentences), plain)
+
+
+def test_a_model_of_an_earlier_version_is_loaded(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    """Its configuration lacks the settings that came later, which then mean what was done before them."""
+    save_model(AcceptabilityModel(load_encoder(checkpoint), TrialConfig()), load_tokenizer(checkpoint), tmp_path)
+    trial = json.loads((tmp_path / "trial.json").read_text())
+    for name in ("accumulate", "patience", "lr_layer_decay", "class_weights", "compile"):
+        del trial[name]
+    (tmp_path / "trial.json").write_text(json.dumps(trial))
+    assert load_model(tmp_path).config == TrialConfig()
 
 
 def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:

