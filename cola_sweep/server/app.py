@@ -9,7 +9,7 @@ import contextlib
 import logging
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from starlette.applications import Starlette
@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 GRAPHQL_LIMIT = 64 * 2**20
 FILE_STREAM_LIMIT = 32 * 2**20
 TICK_SECONDS = 15.0
+# Often, so that each time is short and no commit comes to do it, which would let a heartbeat wait for the disk.
+CHECKPOINT_SECONDS = 1.0
 # Requests wait for the one writer or for a suggestion in these; more would only wait elsewhere.
 THREADS = 32
 
@@ -58,15 +60,19 @@ def create_app(store: Store, blobs: Blobs, *, search_seed: int | None = None, pr
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "request"))
-        ticking = asyncio.create_task(_tick(store, unknown))
+        ticking = [
+            # What must happen though nobody asks: dead runs and agents end.
+            asyncio.create_task(_each(TICK_SECONDS, lambda: dispatch.expire(store), unknown.save)),
+            asyncio.create_task(_each(CHECKPOINT_SECONDS, store.checkpoint)),
+        ]
         # Sweeps that a restart interrupted go on at once; it does not delay the first answer.
         preparing = asyncio.create_task(asyncio.to_thread(_prepare, store))
         try:
             yield
         finally:
-            ticking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await ticking
+            for task in ticking:
+                task.cancel()
+            await asyncio.gather(*ticking, return_exceptions=True)
             await preparing
             unknown.save()
 
@@ -125,15 +131,15 @@ def _prepare(store: Store) -> None:
         search.prepare(method)
 
 
-async def _tick(store: Store, unknown: UnknownFields) -> None:
-    """What must happen though nobody asks: dead runs and agents end."""
+async def _each(seconds: float, *jobs: Callable[[], None]) -> None:
+    """Do periodic work, off the event loop; a failure is logged, and tried again."""
     while True:
-        await asyncio.sleep(TICK_SECONDS)
-        for job in (lambda: dispatch.expire(store), unknown.save):
+        await asyncio.sleep(seconds)
+        for job in jobs:
             try:
                 await asyncio.to_thread(job)
             except Exception:
-                log.exception("the periodic work failed; it is tried again in %g s", TICK_SECONDS)
+                log.exception("the periodic work failed; it is tried again in %g s", seconds)
 
 
 async def _ready(request: Request) -> Response:

@@ -195,6 +195,14 @@ def test_periodic_work_goes_on_after_a_failure(
     assert "out of order" in caplog.text
 
 
+def test_the_servers_log_is_folded_in_while_it_runs(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = threading.Event()
+    monkeypatch.setattr(app_module, "CHECKPOINT_SECONDS", 0.001)
+    monkeypatch.setattr(context.store, "checkpoint", done.set)
+    with TestClient(app_module.create_app(context.store, context.blobs)):
+        assert done.wait(10)
+
+
 def test_importing_the_server_loads_nothing_heavy() -> None:
     heavy = ["optuna", "numpy", "pandas", "torch", "wandb", "jinja2"]
     code = f"import sys, cola_sweep.server.app; print([name for name in {heavy} if name in sys.modules])"

@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from importlib import resources
 from pathlib import Path
 
@@ -97,6 +97,18 @@ def test_writers_on_many_threads_take_turns(store: Store) -> None:
     for thread in threads:
         thread.join()
     assert names(store) == [f"{i:02}" for i in range(20)]
+
+
+def test_the_log_is_folded_in_while_another_writes(store: Store) -> None:
+    put(store, "before")
+    with store.write():
+        put(store, "under way")
+        other = threading.Thread(target=store.checkpoint)
+        other.start()
+        other.join()
+    with closing(sqlite3.connect(f"file:{store.path}?immutable=1", uri=True)) as alone:  # without its log
+        assert alone.execute("SELECT name FROM settings").fetchall() == [("before",)]
+    assert names(store) == ["before", "under way"]
 
 
 def test_records_outlive_the_store(tmp_path: Path) -> None:
