@@ -9,7 +9,7 @@ N ?= 2
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint check demo serve stop agents report clean
+.PHONY: help install test lint check demo serve stop agents report winner clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,8 +50,11 @@ stop: install ## stop the embedded server
 agents: install ## start N agents on SWEEP (N=2 SWEEP=entity/project/id)
 	@cola-sweep agents $(SWEEP) --n $(N)
 
-report: install ## write the report of SWEEP, by default the newest sweep
-	@cola-sweep report $(SWEEP)
+report: install ## write the report of SWEEP, by default the newest sweep (GATE=1: fail unless it beats the champion)
+	@cola-sweep report $(SWEEP) $(if $(GATE),--gate)
+
+winner: install ## repeat the best configurations of SWEEP over fresh seeds and name the champion (N=2)
+	@cola-sweep winner $(SWEEP) --n $(N)
 
 clean: ## remove .venv and caches; data of the embedded server and reports stay
 	@rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache *.egg-info

@@ -14,6 +14,7 @@ COMMANDS = {
     "agents": ("cola_sweep.agents", "run several wandb agents on this machine"),
     "warm": ("cola_sweep.warm_server", "fork trials from one process that has everything imported"),
     "report": ("cola_sweep.report", "write the report of a sweep"),
+    "winner": ("cola_sweep.winner", "repeat the best configurations over fresh seeds, and name the champion"),
     "demo": ("cola_sweep.demo", "a whole sweep on the embedded server, no account and no network"),
 }
 

@@ -30,10 +30,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="entity/project/id, project/id or id (default: newest); two are also compared",
     )  # fmt: skip
     parser.add_argument("--out", metavar="FOLDER", default="reports", help="folder of reports (default: %(default)s)")
+    parser.add_argument(
+        "--gate", action="store_true", help="end with 1 unless the (first) sweep's winner beats the project's champion"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
     """Pull the sweep, write its report, print the best three runs and where it is; the same for two, and compare them.
+
+    Returns 0, or with `--gate` what `champion.gate` says.
 
     Of a report that is there, and of which nothing has changed, all is as it was but the time it takes.
 
@@ -47,7 +52,7 @@ def main(args: argparse.Namespace) -> int:
         raise UserError("SWEEP", got=" ".join(args.sweeps), rule="one or two can be reported", fix="name fewer")
     api, cache, folder = connect(), kept.default_folder(), Path(args.out)
     taken = [snapshot.take(api, path, kept_in=cache) for path in args.sweeps or [None]]
-    found = functools.cache(lambda place: _findings(taken[place]))
+    found = functools.cache(lambda place: findings_of(taken[place]))
     for places in [*((place,) for place in range(len(taken))), *[(0, 1)] * (len(taken) == 2)]:
         target = folder / "-against-".join(folder_name(taken[place].id) for place in places)
         inputs = " ".join(taken[place].fingerprint for place in places)
@@ -56,10 +61,16 @@ def main(args: argparse.Namespace) -> int:
             said = _make([found(place) for place in places], folder)
             kept.remember(cache, target, inputs, said)
         print("\n".join([*said, str(target / "index.html")]))
-    return 0
+    if not args.gate:
+        return 0
+    from cola_sweep.champion import gate
+
+    code, line = gate(api, taken[0], found(0), cache)
+    print(line)
+    return code
 
 
-def _findings(taken: "Snapshot") -> "Findings":
+def findings_of(taken: "Snapshot") -> "Findings":
     from cola_sweep.findings import find
     from cola_sweep.results import of
 

@@ -141,7 +141,7 @@ def _runs(api: Any, path: str, kept_in: Path | None, notes: list[str]) -> tuple[
     }
     stale = [run_id for run_id in listed if run_id not in held]
     pages = [stale[first : first + PAGE] for first in range(0, len(stale), PAGE)]
-    full = [run for page in _at_once(lambda ids: _list(api, path, ids, lazy=False), pages) for run in page]
+    full = [run for page in at_once(lambda ids: _list(api, path, ids, lazy=False), pages) for run in page]
     read = {record.id: (stamp, record) for stamp, record in _read(full, notes)}
     now = {run_id: pair for run_id in listed if (pair := held.get(run_id) or read.get(run_id))}
     if read or held.keys() != known.keys():
@@ -169,7 +169,7 @@ def _stamp(run: Any) -> kept.Stamp:
 def _read(runs: list[Any], notes: list[str]) -> Iterator[tuple[kept.Stamp, Record]]:
     """Each run's record, with its stamp: none if its history could not be read, so that it will be read again."""
     failures = 0
-    histories = _at_once(lambda run: _or_error(lambda: _history(run)), runs)
+    histories = at_once(lambda run: _or_error(lambda: _history(run)), runs)
     for run, (rows, error) in zip(_each("histories", runs), histories, strict=True):
         failures = failures + 1 if error else 0
         if failures == FAILURES_IN_A_ROW:
@@ -208,7 +208,7 @@ def _details(
         notes.append(f"No predictions table was logged by {', '.join(absent)}.")
 
     def of_each(what: str, call: Callable[[Any], T]) -> Iterator[tuple[str, T]]:
-        outcomes = _at_once(lambda run: _or_error(lambda: call(run)), best.values())
+        outcomes = at_once(lambda run: _or_error(lambda: call(run)), best.values())
         for run_id, (value, problem) in zip(best, outcomes, strict=True):
             if problem:
                 notes.append(f"The {what} of run {run_id} could not be read: {problem}.")
@@ -254,7 +254,7 @@ def _or_error(call: Callable[[], T]) -> tuple[T | None, Exception | None]:
         return None, error
 
 
-def _at_once(call: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
+def at_once(call: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
     """`call` of each item, in order, several at a time; what has not begun when the caller leaves never does."""
     pool = ThreadPoolExecutor(AT_ONCE)
     try:

@@ -1,0 +1,186 @@
+"""What is repeated, and what happens to the alias, against fakes of the API."""
+
+import argparse
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from cola_sweep import champion, snapshot, space, winner
+from cola_sweep.analysis.seeds import SeedComparison
+from cola_sweep.config import TrialConfig
+from cola_sweep.errors import UserError
+from cola_sweep.stats import Interval
+from tests.fake_sweep import CONFIG, PATH, FakeApi, FakeSweep, fake_runs
+
+PROGRAM = {"program": "cola_sweep/train.py", "command": ["${env}", "python", "-m", "cola_sweep.train"]}
+
+
+def taken(n: int = 12, **config: Any) -> snapshot.Snapshot:
+    return snapshot.take(FakeApi([FakeSweep(config=CONFIG | PROGRAM | config)], fake_runs(n, sentences=20)), PATH)
+
+
+def test_the_best_configurations_are_tied_cells_of_a_grid_over_fresh_seeds() -> None:
+    source = taken()
+    plan = winner.plan(source, best=2, seeds=3)
+    parameters = plan["parameters"]
+    ranked = snapshot.records.best_first(source.records, source.metric, source.goal)
+    swept = ("batch_size", "checkpoint", "lr")
+    assert parameters["cell"]["values"] == [{name: run.config[name] for name in swept} for run in ranked[:2]]
+    assert parameters["seed"] == {"values": [2, 3, 4]}  # the first sweep had seed 1
+    assert parameters["epochs"] == {"value": 4}
+    assert parameters["keep_models"] == {"value": 6}
+    assert (plan["entity"], plan["project"], plan["method"]) == ("ada", "cola-sweep", "grid")
+    assert plan["metric"] == {"name": "valid/mcc", "goal": "maximize"}
+    spec = space.read_mapping(yaml.safe_load(yaml.safe_dump(plan)))
+    assert not spec.warnings
+    for cell in parameters["cell"]["values"]:
+        assert TrialConfig.from_mapping({"cell": cell, "seed": 2}).lr == cell["lr"]
+
+
+def test_a_configuration_that_ran_twice_is_repeated_once() -> None:
+    source = taken()
+    first, second, *_ = snapshot.records.best_first(source.records, source.metric, source.goal)
+    second.config.update(first.config | {"seed": 7})
+    plan = winner.plan(source, best=2, seeds=2)
+    lrs = [cell["lr"] for cell in plan["parameters"]["cell"]["values"]]
+    assert len(set(lrs)) == 2
+    assert lrs[0] == first.config["lr"]
+    assert plan["parameters"]["seed"]["values"] == [8, 9]
+
+
+def test_groups_and_tied_settings_become_settings_of_the_cell() -> None:
+    source = taken(parameters={"cell": {"values": []}, "data": {"parameters": {"data_seed": {}, "train_limit": {}}}})
+    for record in source.records:
+        record.config.update(cell={"lr": 1e-4, "batch_size": 8}, data={"train_limit": 50, "data_seed": 3})
+    (cell, *_) = winner.plan(source, best=1, seeds=2)["parameters"]["cell"]["values"]
+    assert cell == {"lr": 1e-4, "batch_size": 8, "train_limit": 50}
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (taken(program="theirs.py", command=None), "its program does not read tied settings"),
+        (taken(0), "no run finished with a value"),
+    ],
+)
+def test_what_cannot_be_repeated_is_one_line(source: snapshot.Snapshot, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        winner.plan(source, best=2, seeds=2)
+
+
+@pytest.mark.parametrize("flag", ["best", "seeds", "n"])
+def test_numbers_that_make_no_sense_are_refused(flag: str) -> None:
+    parser = argparse.ArgumentParser()
+    winner.add_arguments(parser)
+    with pytest.raises(UserError, match=f"--{flag}: got 0; must be at least"):
+        winner.main(parser.parse_args([f"--{flag}", "0"]))
+
+
+class Model:
+    """An artifact with aliases that `save` makes known."""
+
+    def __init__(self, name: str, *aliases: str) -> None:
+        self.name, self.aliases, self.saved = name, list(aliases), list(aliases)
+
+    def save(self) -> None:
+        self.saved = list(self.aliases)
+
+
+class Models:
+    """The parts of `wandb.Api` that look for models."""
+
+    def __init__(self, *models: Model) -> None:
+        self.models = models
+
+    def artifact_collections(self, path: str, kind: str) -> list[Any]:
+        assert (path, kind) == ("ada/cola-sweep", "model")
+        return [SimpleNamespace(name=each.name.partition(":")[0], aliases=each.saved) for each in self.models]
+
+    def artifact(self, path: str, type: str) -> Model:
+        name, _, version = path.rpartition("/")[2].partition(":")
+        (found,) = (
+            each
+            for each in self.models
+            if each.name.partition(":")[0] == name and version in (each.name.partition(":")[2], *each.saved)
+        )
+        return found
+
+
+def test_the_alias_moves_and_is_never_nowhere() -> None:
+    old, new = Model("model-a:v0", "best", "champion"), Model("model-b:v1", "best")
+    saved: list[tuple[list[str], list[str]]] = []
+    for model in (old, new):
+        model.save = lambda model=model: (  # type: ignore[method-assign,misc]
+            Model.save(model), saved.append((list(old.saved), list(new.saved)))
+        )  # fmt: skip
+    api = Models(old, new, Model("model-c:v0"))
+    assert champion.holders(api, PATH) == [old]
+    champion.crown(api, PATH, "model-b:v1")
+    assert champion.holders(api, PATH) == [new]
+    assert saved == [(["best", "champion"], ["best", "champion"]), (["best"], ["best", "champion"])]
+    champion.crown(api, PATH, "model-b:v1")
+    assert new.saved == ["best", "champion"]
+
+
+def compared(low: float, high: float) -> SeedComparison:
+    return SeedComparison(Interval((low + high) / 2, low, high, 300), (0.5, 0.4), (3, 1), "", {}, {})
+
+
+@pytest.mark.parametrize(
+    ("models", "runs", "result", "code", "words"),
+    [
+        ([], ["a"], None, 0, "passed: no model of this project has the alias champion yet"),
+        ([Model("model-b:v0", "champion")], [], None, 1, "failed: no run of this sweep can be ranked"),
+        ([Model("model-a:v0", "champion")], ["a"], None, 0, "passed: the winner is the champion, model-a:v0"),
+        ([Model("model-b:v0", "champion")], ["a"], "no tables", 1, "failed: not comparable .*: no tables"),
+        ([Model("model-b:v0", "champion")], ["a"], compared(0.1, 0.2), 0, r"passed: MCC \+0.150 against the champion"),
+        ([Model("model-b:v0", "champion")], ["a"], compared(-0.1, 0.2), 1, r"failed: MCC \+0.050 .*-0.100 to \+0.200"),
+    ],
+)
+def test_the_gate_opens_for_a_winner_that_beats_the_champion(
+    monkeypatch: pytest.MonkeyPatch, models: list[Model], runs: list[str], result: Any, code: int, words: str
+) -> None:
+    monkeypatch.setattr(champion, "contender", lambda found: runs)
+    monkeypatch.setattr(champion, "compare", lambda *_: result)
+    source = SimpleNamespace(path=PATH, artifacts=({"run": "a", "type": "model", "name": "model-a:v0"},))
+    got, line = champion.gate(Models(*models), source, None, None)  # type: ignore[arg-type]
+    assert got == code
+    assert re.match(f"gate: {words}", line), line
+
+
+@pytest.mark.parametrize(
+    ("result", "replace", "holder", "words"),
+    [
+        (compared(0.1, 0.2), False, "model-a:v0", "champion: model-a:v0"),
+        (compared(-0.1, 0.2), False, "model-b:v0", "the champion stays, model-b:v0: MCC +0.050"),
+        ("other sentences", False, "model-b:v0", "the champion stays, model-b:v0: other sentences; --replace makes"),
+        (compared(-0.1, 0.2), True, "model-a:v0", "champion: model-a:v0"),
+    ],
+)
+def test_a_champion_is_replaced_by_what_beats_it(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    result: Any,
+    replace: bool,
+    holder: str,
+    words: str,
+) -> None:
+    monkeypatch.setattr(champion, "compare", lambda *_: result)
+    api = Models(Model("model-a:v0", "best"), Model("model-b:v0", "best", "champion"))
+    source = SimpleNamespace(path=PATH, artifacts=({"run": "a", "type": "model", "name": "model-a:v0"},))
+    assert winner._name_champion(api, source, ["a"], replace) == 0  # type: ignore[arg-type]
+    assert [model.name for model in champion.holders(api, PATH)] == [holder]
+    assert capsys.readouterr().out.startswith(words)
+
+
+def test_without_a_model_nobody_is_champion(capsys: pytest.CaptureFixture[str]) -> None:
+    source = SimpleNamespace(path=PATH, artifacts=())
+    assert winner._name_champion(Models(), source, ["a"], False) == 1  # type: ignore[arg-type]
+    assert winner._name_champion(Models(), source, [], False) == 1  # type: ignore[arg-type]
+    assert capsys.readouterr().out.splitlines() == [
+        "no champion was named: the winner has no model",
+        "no champion was named: nothing is decided",
+    ]
