@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Batch = Mapping[str, Tensor]
 LONG_TRIAL = 5000  # batches; an estimate, not measured
 ENCODER_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+# Architectures whose layers, after attention, are `attention.output(values, residual)` and what follows from it.
+FIRST_TOKEN_SUFFICES = ("bert", "electra", "roberta")
 
 
 def pool(hidden: Tensor, mask: Tensor, how: Pooling) -> Tensor:
@@ -42,6 +44,20 @@ def pool(hidden: Tensor, mask: Tensor, how: Pooling) -> Tensor:
         return hidden[:, 0]
     weights = mask.unsqueeze(-1).to(hidden.dtype)
     return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
+
+
+def finish_first_token_only(encoder: Any) -> None:
+    """Spare the last layer what no one reads: `last_hidden_state` becomes (batch, 1, width), the first token's.
+
+    After attention each token goes its own way, so its values and gradients stay what they were. The others' were
+    three quarters of the layer's work. An architecture that is not known keeps all of them.
+    """
+    if getattr(encoder.config, "model_type", None) in FIRST_TOKEN_SUFFICES:
+        encoder.encoder.layer[-1].attention.output.register_forward_pre_hook(_first_token)
+
+
+def _first_token(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(values[:, :1] for values in inputs)
 
 
 def class_weights(how: ClassWeights, labels: Sequence[int]) -> Tensor | None:
@@ -82,6 +98,8 @@ class AcceptabilityModel(pl.LightningModule):
         super().__init__()
         self.config = config
         self.encoder = encoder
+        if config.pooling == "cls":
+            finish_first_token_only(encoder)
         # A head without dropout of its own would overfit first where the encoder's dropout is set by the trial.
         self.dropout = nn.Dropout(0.1 if config.dropout is None else config.dropout)
         self.classifier = nn.Linear(encoder.config.hidden_size, 2)

@@ -13,9 +13,11 @@ from cola_sweep.checkpoints import Checkpoint, load_encoder, load_tokenizer, res
 from cola_sweep.config import TrialConfig
 from cola_sweep.errors import UserError
 from cola_sweep.model import (
+    FIRST_TOKEN_SUFFICES,
     LONG_TRIAL,
     AcceptabilityModel,
     class_weights,
+    finish_first_token_only,
     load_model,
     pool,
     save_model,
@@ -51,6 +53,38 @@ def test_padding_does_not_change_the_answer(checkpoint: Checkpoint, pooling: str
         padded = model(batch(checkpoint, "the cat sees", pad_to=20))
     torch.testing.assert_close(short, padded)
     assert short.shape == (1, 2)
+
+
+@pytest.mark.parametrize("architecture", FIRST_TOKEN_SUFFICES)
+def test_a_first_token_alone_has_the_value_and_the_gradients_it_had_among_all(architecture: str) -> None:
+    from transformers import AutoConfig, AutoModel
+
+    sizes = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+    more = {"vocab_size": 30, "embedding_size": 8, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    torch.manual_seed(0)
+    encoder = AutoModel.from_config(AutoConfig.for_model(architecture, **sizes, **more))
+    ids = torch.tensor([[5, 6, 7, 8], [9, 10, 1, 1]])
+    inputs = {"input_ids": ids, "attention_mask": (ids != 1).long()}
+
+    def run() -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        encoder.zero_grad()
+        first = encoder(**inputs).last_hidden_state[:, 0]
+        first.square().sum().backward()
+        return first.detach(), {name: p.grad for name, p in encoder.named_parameters() if p.grad is not None}
+
+    before = run()
+    finish_first_token_only(encoder)
+    assert encoder(**inputs).last_hidden_state.shape == (2, 1, 8)
+    torch.testing.assert_close(run(), before)
+
+
+def test_mean_pooling_and_unknown_architectures_keep_all_tokens(checkpoint: Checkpoint) -> None:
+    tokens = batch(checkpoint, "the cat sees")
+    encoder = load_encoder(checkpoint)
+    AcceptabilityModel(encoder, TrialConfig(pooling="mean"))
+    encoder.config.model_type = "other"
+    finish_first_token_only(encoder)
+    assert encoder(**tokens).last_hidden_state.shape == (1, 5, 16)
 
 
 def test_balanced_weights_let_both_classes_count_alike() -> None:
@@ -99,7 +133,20 @@ def trained(checkpoint: Checkpoint, batches: Batches, **settings: Any) -> Accept
     return model
 
 
-@pytest.mark.filterwarnings(r"ignore:.*isinstance\(treespec, LeafSpec\)", "ignore:.*but have no `val_dataloader`")
+# Lightning's own use of torch, which a newer torch deprecates; and that nothing is validated here.
+fitting = pytest.mark.filterwarnings(
+    r"ignore:.*isinstance\(treespec, LeafSpec\)", "ignore:.*but have no `val_dataloader`"
+)
+
+
+@fitting
+def test_training_loss_and_accuracy_are_in_the_progress_bar_by_step_and_epoch(checkpoint: Checkpoint) -> None:
+    rows = batch(checkpoint, "the cat sees", "sees the cat") | {"labels": torch.tensor([1, 0])}
+    shown = trained(checkpoint, Batches([rows]), batch_size=2).trainer.progress_bar_metrics
+    assert {f"train/{name}_{when}" for name in ("loss", "acc") for when in ("step", "epoch")} <= set(shown)
+
+
+@fitting
 def test_batches_that_are_accumulated_are_one_larger_batch(checkpoint: Checkpoint) -> None:
     """Also where a batch is short, and where the epoch ends within a step: 4 + 4, 3 + 4, 4."""
     sentences = [
