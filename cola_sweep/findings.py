@@ -11,13 +11,15 @@ import numpy as np
 import pandas as pd
 
 from cola_sweep import stats
-from cola_sweep.analysis import groups, seeds
+from cola_sweep.analysis import calibration, groups, importance, mistakes, pareto, progress, seeds, selection
 from cola_sweep.analysis.align import Aligned, align
 from cola_sweep.analysis.swept import Parameter, setting_columns, swept_parameters
+from cola_sweep.metric_names import OBJECTIVE
 from cola_sweep.results import SweepResults
 
 WORST = 20
 GROUPS = ("domain", "source", "words")
+NOT_BY_MCC = "the sweep does not select by MCC"
 MCC_TOLERANCE = 1e-3  # between the logged MCC and the one counted from the predictions table
 
 
@@ -63,6 +65,13 @@ class Findings:
     warnings: list[str]
     repeats: seeds.Repeats | None
     seed_comparison: seeds.SeedComparison | None
+    optimism: selection.Optimism | None
+    transfer: selection.Transfer | None
+    importance: importance.Importance | None
+    fronts: list[pareto.Front] | None
+    progress: progress.Progress | None
+    mistakes: mistakes.Mistakes | None
+    calibration: calibration.Calibration | None
     absent: dict[str, str]
 
     @property
@@ -89,13 +98,21 @@ def find(results: SweepResults) -> Findings:
     ranked = board[board["rank"].notna()]
     table = results.predictions.get(ranked["id"].iloc[0]) if len(ranked) else None
     predicted = _predicted(table) if table is not None else None
-    rivals = _rivals(align(results.predictions, ranked["id"]), ranked)
+    aligned = align(results.predictions, ranked["id"])
     parameters = swept_parameters(results.config, results.runs)
     repeated = seeds.repeats(ranked, setting_columns(parameters), results.goal)
     # Each is what it is or, where it cannot be had, the reason in words.
+    by_mcc = results.metric == OBJECTIVE
     sections: dict[str, Any] = {
         "repeats": repeated,
         "seed_comparison": seeds.compare_best(repeated, results.predictions),
+        "optimism": selection.optimism(aligned, ranked) if by_mcc else NOT_BY_MCC,
+        "transfer": selection.transfer(ranked) if by_mcc else NOT_BY_MCC,
+        "importance": importance.importance(ranked, parameters),
+        "fronts": pareto.fronts(ranked, results.goal),
+        "progress": progress.progress(ranked, results.goal, str(results.config.get("method", "custom"))),
+        "mistakes": mistakes.mistakes(aligned, ranked),
+        "calibration": calibration.calibration(table),
     }
     absent = {name: found for name, found in sections.items() if isinstance(found, str)}
     return Findings(
@@ -104,7 +121,7 @@ def find(results: SweepResults) -> Findings:
         parameters=parameters,
         settings=stats.by_configuration(ranked, setting_columns(parameters)),
         predicted=predicted,
-        rivals=rivals,
+        rivals=_rivals(aligned, ranked),
         warnings=[*_warnings(results, board, predicted), *results.notes],
         absent=absent,
         **(sections | dict.fromkeys(absent)),
@@ -171,7 +188,7 @@ def _warnings(results: SweepResults, board: pd.DataFrame, predicted: Predicted |
         yield "The runs used different data, so their ranking compares unlike things."
     if (results.state in ("running", "pending") or runs["state"].isin(["running", "pending"]).any()) and len(runs):
         yield "The sweep is not over: the ranking may still change."
-    if predicted and results.metric == "valid/mcc":
+    if predicted and results.metric == OBJECTIVE:
         logged = float(board["best"].iloc[0])
         if abs(logged - predicted.interval.value) > MCC_TOLERANCE:
             yield f"The winner logged an MCC of {logged:.3f}, but its predictions give {predicted.interval.value:.3f}."

@@ -184,7 +184,18 @@ def test_repeated_configurations_are_compared_over_seeds_and_without_repeats_the
     assert findings.repeats.table["runs"].tolist() == [best[:2], best[2:4]]
     assert findings.seed_comparison is not None
     assert findings.seed_comparison.seeds == (2, 2)
-    assert findings.absent == {}
+    assert "seed_comparison" not in findings.absent
+
+
+def test_selection_bias_is_told_where_the_sweep_selects_by_mcc(pulled: results.SweepResults) -> None:
+    findings = find(pulled)
+    assert findings.optimism is not None
+    assert (findings.optimism.considered, findings.optimism.ranked) == (len(pulled.predictions), 16)
+    assert findings.transfer is not None
+    assert findings.transfer.n == 16
+    other = find(dataclasses.replace(pulled, metric="valid/f1"))
+    assert (other.optimism, other.transfer) == (None, None)
+    assert other.absent["optimism"] == "the sweep does not select by MCC"
 
 
 def test_costs_add_up_what_can_be_added(pulled: results.SweepResults) -> None:
