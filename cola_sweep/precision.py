@@ -4,7 +4,7 @@ The probe times one layer of the trial's encoder, forward and backward. Its resu
 user's cache, so that the trials of a sweep on one machine agree, and only the first pays for it.
 
     >>> choose("fp32", encoder.config, batch_size=32)
-    Choice(precision='fp32', probe=None)
+    Choice(name='fp32', probe=None)
 
 Imports cache and config; torch, and transformers to build the layer.
 """
@@ -48,12 +48,16 @@ class Probe:
 
 @dataclass(frozen=True)
 class Choice:
-    precision: Precision
+    name: Precision
     probe: Probe | None = None  # what it rests on, if it was chosen here
 
     def __str__(self) -> str:
         shown = f" (fp32 {self.probe.fp32_ms:.2f} ms, bf16 {self.probe.bf16_ms:.2f} ms)" if self.probe else ""
-        return f"{self.precision}{shown}"
+        return f"{self.name}{shown}"
+
+    def facts(self) -> dict[str, Any]:
+        """For the run's provenance."""
+        return {"precision": self.name, "precision_probe": dataclasses.asdict(self.probe) if self.probe else None}
 
 
 def choose(wanted: Literal["auto"] | Precision, encoder: Any, batch_size: int) -> Choice:

@@ -46,14 +46,14 @@ def test_what_is_asked_for_is_not_probed(wanted: Any, monkeypatch: pytest.Monkey
 )
 def test_bf16_needs_a_clear_gain(fp32_ms: float, bf16_ms: float, wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
     measured(monkeypatch, Probe(fp32_ms, bf16_ms))
-    assert choose("auto", BERT, 8).precision == wanted
+    assert choose("auto", BERT, 8).name == wanted
 
 
 def test_all_trials_on_a_machine_follow_the_first_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = measured(monkeypatch, Probe(12.0, 10.0), Probe(11.9, 10.0), Probe(1.0, 1.0))
     assert choose("auto", BERT, 8) == choose("auto", BERT, 8) == Choice("bf16", Probe(12.0, 10.0))
     assert len(asked) == 1
-    assert choose("auto", BertConfig(**SIZES | {"hidden_size": 32}), 8).precision == "fp32", "another encoder"
+    assert choose("auto", BertConfig(**SIZES | {"hidden_size": 32}), 8).name == "fp32", "another encoder"
     assert len(asked) == 2
 
 
@@ -75,14 +75,16 @@ def test_a_cache_that_cannot_be_used_does_no_harm(content: str, cache: Path, mon
     choose("auto", BERT, 8)
     (file,) = cache.rglob("*.json")
     file.write_text(content)
-    assert choose("auto", BERT, 8).precision == "bf16"
+    assert choose("auto", BERT, 8).name == "bf16"
     monkeypatch.setenv("COLA_SWEEP_CACHE", str(file))
-    assert choose("auto", BERT, 8).precision == "bf16"
+    assert choose("auto", BERT, 8).name == "bf16"
 
 
 def test_the_choice_names_what_it_rests_on() -> None:
     assert str(Choice("fp32")) == "fp32"
     assert str(Choice("fp32", Probe(1.234, 60))) == "fp32 (fp32 1.23 ms, bf16 60.00 ms)"
+    assert Choice("bf16").facts() == {"precision": "bf16", "precision_probe": None}
+    assert Choice("fp32", Probe(1.0, 6.0)).facts()["precision_probe"] == {"fp32_ms": 1.0, "bf16_ms": 6.0}
 
 
 class Clock:
