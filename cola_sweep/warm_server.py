@@ -5,30 +5,27 @@
 
 A child is to be as a fresh process, so this one never starts a thread, never touches a GPU, and draws no random
 number. What it cannot give a child in the same way, such as other environment variables read at import, it refuses.
-Whatever happens to it, its trials go on. Imports warm and the error; what it preloads, by name.
+Whatever happens to it, its trials go on. Imports warm, warm_trial and the error; what it preloads, by name.
 """
 
 import argparse
-import fcntl
 import gc
 import importlib
 import json
 import os
-import runpy
 import selectors
 import signal
 import socket
 import stat
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cola_sweep import warm
 from cola_sweep.errors import ArgumentParser, UserError, run_main
+from cola_sweep.warm_trial import Trial, run, take_over
 
 # What a trial imports, but `cola_sweep.train`, which is the trial; architectures are those that README names.
 PRELOAD = (
@@ -44,17 +41,7 @@ PRELOAD = (
 # Keep numpy's and Arrow's libraries from starting threads when they are loaded. The trial's own values come back
 # with its environment, too late for these two: its numpy stays at one thread, which torch has nothing to do with.
 THREADLESS = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
-REQUEST_SECONDS = 10.0
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What a child has to run, when everything else of it is as the client asked."""
-
-    program: str
-    connection: socket.socket
-    lifeline: int  # kept open: the kernel watches it
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """`cola-sweep warm`: become the server, a program of its own, so that a trial's end is its end."""
+    """`cola-sweep warm`: become the server, a program of its own, so that a trial's end is its end.
+
+    Raises:
+        UserError: this is not Linux.
+    """
+    if sys.platform != "linux":
+        raise UserError("cola-sweep warm", got=sys.platform, rule="is for Linux alone", fix="let trials start cold")
     os.execv(sys.executable, [sys.executable, "-m", __name__, "--socket", str(args.socket)])
 
 
@@ -222,90 +215,6 @@ class _Server:
         for pidfd, (_, connection) in self._trials.items():
             os.close(pidfd)
             connection.close()
-
-
-def take_over(connection: socket.socket, terms: dict[str, Any], added: dict[str, str]) -> Trial:
-    """In a child: become the process that the client would have been, or end if that cannot be."""
-    try:
-        connection.settimeout(REQUEST_SECONDS)
-        request, fds = warm.receive(connection, fds=4)
-        if reason := refusal(terms, request["terms"]):
-            print(f"warm: a trial starts cold: {reason}", flush=True)
-            warm.send(connection, {"refused": reason})
-            os._exit(0)
-        _become(request, fds, added)
-        connection.settimeout(None)
-        warm.send(connection, {"ready": True}, [os.pidfd_open(os.getpid())])
-        warm.receive(connection)  # the client's "go", without which it has begun to run the trial itself
-    except (OSError, ValueError):
-        os._exit(0)
-    return Trial(request["program"], connection, fds[3])
-
-
-def refusal(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
-    """Why a process of `theirs` cannot be a fork of one of `ours`, in words; empty if it can."""
-    names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
-    return f"not the same: {', '.join(names)}" if names else ""
-
-
-def _become(request: dict[str, Any], fds: list[int], added: dict[str, str]) -> None:
-    os.setsid()  # as in the agent's own: a terminal's Ctrl-C comes through the client, once
-    os.chdir(request["cwd"])
-    os.umask(request["umask"])
-    os.environ.clear()
-    os.environ.update({**added, **request["env"]})
-    sys.argv, sys.orig_argv, sys.path[:] = request["argv"], request["orig_argv"], request["path"]
-    importlib.invalidate_caches()
-    tempfile.tempdir = None
-    sys.stdout.flush()
-    sys.stderr.flush()
-    for number, fd in enumerate(fds[:3]):
-        os.dup2(fd, number)
-        os.close(fd)
-    sys.stdout.reconfigure(line_buffering=os.isatty(1))  # type: ignore[union-attr]
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        with suppress(OSError):  # the C library keeps two for itself
-            signal.signal(number, signal.SIG_IGN if number in request["ignored"] else _default(number))
-    _die_with(fds[3])
-    _reseed()
-    signal.pthread_sigmask(signal.SIG_SETMASK, request["blocked"])
-
-
-def _default(number: int) -> Any:
-    return signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-
-
-def _die_with(lifeline: int) -> None:
-    """Let the kernel kill this process when nobody can write to the pipe any more: no thread, no poll, no parent."""
-    fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
-    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(lifeline, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
-
-
-def _reseed() -> None:
-    """Python's own generator does this itself after a fork; torch's begins with a constant in any process."""
-    if numpy := sys.modules.get("numpy"):
-        numpy.random.seed()
-
-
-def run(trial: Trial) -> None:
-    """Run the program as `python -m` would, to the exit of this process.
-
-    Raises:
-        BaseException: whatever the program ends with.
-    """
-    warm.inside = True
-    code = 1
-    try:
-        runpy.run_module(trial.program, run_name="__main__", alter_sys=True)
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        raise
-    finally:
-        # The server says how this process ended, and knows it better; if it is gone by then, this has to do.
-        with suppress(OSError):
-            warm.send(trial.connection, {"exiting": code & 0xFF})
 
 
 def entry() -> int:

@@ -24,7 +24,7 @@ if __name__ == "__main__":
     from cola_sweep import warm
     warm.hand_over()
 
-import json, os, random, resource, signal, sys, tempfile, threading, time
+import atexit, json, os, random, resource, signal, sys, tempfile, threading, time
 seen = {
     "argv": sys.argv, "orig_argv": sys.orig_argv, "path": sys.path, "cwd": os.getcwd(), "env": dict(os.environ),
     "umask": os.umask(0), "name": __name__, "spec": __spec__.name, "file": __file__,
@@ -57,8 +57,8 @@ elif what == "handle":
         time.sleep(0.01)
     sys.exit(9)
 elif what == "wait":
+    atexit.register(lambda: (time.sleep(0.1), print("inside", warm.inside)))
     wait()
-    print("inside", warm.inside)
     sys.exit(9)
 """
 
@@ -71,7 +71,7 @@ class Place:
         self.socket = folder / "private" / "socket"
         package = folder / "cola_sweep"
         package.mkdir()
-        for module in ("__init__", "errors", "warm", "warm_server"):
+        for module in ("__init__", "errors", "warm", "warm_server", "warm_trial"):
             shutil.copy(Path(warm.PACKAGE, f"{module}.py"), package)
         (folder / "trial.py").write_text(TRIAL)
         (folder / "elsewhere").mkdir()
@@ -206,8 +206,8 @@ def test_signals_reach_the_trial_and_the_trials_end_is_the_clients(place: Place)
 def test_a_signal_that_the_trial_does_not_handle_ends_both(place: Place, number: int) -> None:
     trial = place.waiting("wait")
     trial.send_signal(number)
+    assert trial.wait(20) == -number
     trial.communicate(timeout=20)
-    assert trial.returncode == -number
 
 
 def test_a_stopped_trial_goes_on_when_it_is_told_to(place: Place) -> None:
@@ -240,8 +240,8 @@ def test_a_trial_outlives_its_server_and_still_says_how_it_ended(own_place: Plac
     assert going.returncode == 9
     assert rest_after_kill(orphan) == ""
     killed.send_signal(signal.SIGTERM)
+    assert killed.wait(20) == 1
     _, err = killed.communicate(timeout=20)
-    assert killed.returncode == 1
     assert err == "error: the trial ended without an exit code, as did its warm server\n"
     assert not own_place.is_warm(), "the dead server's socket is still there"
     again = own_place.serve()
