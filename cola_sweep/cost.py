@@ -84,7 +84,10 @@ def peak_memory_mb() -> float:
 
 
 class Cost(pl.Callback):
-    """Measures a fit; `totals` may be asked at any time, so that a stopped trial has a cost too."""
+    """Measures a fit; `totals` may be asked at any time, so that a stopped trial has a cost too.
+
+    A fit that is taken up again counts what came before it was cut off, up to the checkpoint.
+    """
 
     def __init__(self, meter: EnergyMeter, clock: Callable[[], float] = time.monotonic) -> None:
         self._meter = meter
@@ -93,6 +96,7 @@ class Cost(pl.Callback):
         self._validating_since: float | None = None
         self._validation_seconds = 0.0
         self._sentences = 0
+        self._before = {"seconds": 0.0, "training": 0.0, "peak": 0.0, "joules": 0.0}
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started = self._clock()
@@ -113,18 +117,31 @@ class Cost(pl.Callback):
     def totals(self) -> dict[str, float]:
         """`cost/seconds` from the start of the fit, validation included; sentences are trained ones per second of
         training alone; `cost/kwh` only where measurable."""
-        self._close_validation()
-        seconds = self._clock() - self._started
-        training = seconds - self._validation_seconds
+        so_far = self.state_dict()
         costs = {
-            "cost/seconds": seconds,
-            "cost/samples_per_second": self._sentences / training if training > 0 else 0.0,
-            "cost/peak_memory_mb": peak_memory_mb(),
+            "cost/seconds": so_far["seconds"],
+            "cost/samples_per_second": so_far["sentences"] / so_far["training"] if so_far["training"] > 0 else 0.0,
+            "cost/peak_memory_mb": so_far["peak"],
         }
-        self._meter.update()
         if self._meter.joules is not None:
-            costs["cost/kwh"] = self._meter.joules / JOULES_PER_KWH
+            costs["cost/kwh"] = so_far["joules"] / JOULES_PER_KWH
         return costs
+
+    def state_dict(self) -> dict[str, float]:
+        self._close_validation()
+        self._meter.update()
+        seconds = self._clock() - self._started
+        return {
+            "seconds": self._before["seconds"] + seconds,
+            "training": self._before["training"] + seconds - self._validation_seconds,
+            "sentences": self._sentences,
+            "peak": max(self._before["peak"], peak_memory_mb()),
+            "joules": self._before["joules"] + (self._meter.joules or 0.0),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        self._before = state_dict
+        self._sentences = int(state_dict["sentences"])
 
     def _close_validation(self) -> None:
         if self._validating_since is not None:

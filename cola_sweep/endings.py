@@ -2,11 +2,12 @@
 
 Lightning answers SIGTERM with a clean exit, which makes a stopped trial look finished. Here the first
 SIGTERM or SIGINT is remembered, and training ends at the next batch with 128 + its number.
-SIGINT is also how wandb passes on the server's stop.
+SIGINT is also what a Ctrl-C gives, so the server's stop, which wandb would pass on as one, comes by `from_server`.
 
 Imports nothing of ours but the error; the standard library otherwise.
 """
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +19,11 @@ from cola_sweep.errors import UserError
 class Stopped(BaseException):
     """The trial was asked to stop. Not an `Exception`, so that no library takes it for a failure of its own."""
 
-    def __init__(self, signum: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(signum).name}")
+    def __init__(self, signum: int, *, by_server: bool = False) -> None:
+        by = "the server" if by_server else signal.Signals(signum).name
+        super().__init__(f"stopped by {by}")
         self.signum = signum
+        self.by_server = by_server
 
 
 class TrialFailed(Exception):
@@ -36,12 +39,13 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signum: int | None = None
+        self.by_server = False
         self.deferred = False
 
     def check(self) -> None:
         """Raises: Stopped: a signal came."""
         if self.signum is not None:
-            raise Stopped(self.signum)
+            raise Stopped(self.signum, by_server=self.by_server)
 
     def receive(self, signum: int, _: FrameType | None = None) -> None:
         """The signal handler. A second Ctrl-C does not wait for the good moment."""
@@ -51,6 +55,12 @@ class StopRequest:
             raise KeyboardInterrupt
         if not self.deferred:
             self.check()
+
+    def from_server(self) -> None:
+        """Ask for a stop on the server's behalf, from any thread. No second Ctrl-C, if a signal came before."""
+        self.by_server = True
+        if self.signum is None:
+            os.kill(os.getpid(), signal.SIGINT)  # Python runs the handler in the main thread
 
 
 @contextmanager
@@ -72,3 +82,20 @@ def exit_code(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         return 128 + signal.SIGINT
     return 2 if isinstance(error, UserError) else 1
+
+
+@contextmanager
+def memory_failures(sizes: str) -> Iterator[None]:
+    """A trial that does not fit into memory, of the device or of the machine, has failed, and says at which sizes.
+
+    Raises:
+        TrialFailed: in place of torch's error, which but for its words is any RuntimeError, or Python's.
+    """
+    words = ("out of memory", "not enough memory", "can't allocate memory")
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        said = str(error).strip() or "MemoryError"
+        if isinstance(error, RuntimeError) and not any(word in said.lower() for word in words):
+            raise
+        raise TrialFailed(f"out of memory with {sizes}: {said.splitlines()[0]}") from error

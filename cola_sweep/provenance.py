@@ -1,8 +1,9 @@
 """Where a trial's data, weights and code come from: a mapping in the run's config, and no two sources in one sweep.
 
-Imports checkpoints, config, corpus and errors; torch, and wandb only to ask about earlier runs.
+Imports checkpoints, config, corpus, errors and tracking; torch, and wandb only to ask about earlier runs.
 """
 
+import dataclasses
 import importlib.metadata
 import itertools
 import platform
@@ -17,6 +18,7 @@ from cola_sweep.checkpoints import Checkpoint
 from cola_sweep.config import TrialConfig
 from cola_sweep.corpus import Corpus
 from cola_sweep.errors import UserError
+from cola_sweep.tracking import only_warned
 
 KEY = "provenance"
 PACKAGES = ("torch", "pytorch-lightning", "transformers", "wandb", "cola-sweep")
@@ -38,6 +40,12 @@ def describe(config: TrialConfig, checkpoint: Checkpoint, corpus: Corpus, device
         "precision": config.precision,
         "seed": config.seed,
     }
+
+
+def identity(config: TrialConfig, checkpoint: Checkpoint, corpus: Corpus) -> dict[str, Any]:
+    """What decides a trial's result, by the name a user knows it by; a trial is resumed only where all are the same."""
+    settings = {f"config.{name}": value for name, value in dataclasses.asdict(config).items() if name != "keep_models"}
+    return settings | {"data": corpus.fingerprint, "weights": checkpoint.weights_sha256}
 
 
 def version(package: str) -> str | None:
@@ -85,16 +93,16 @@ def refuse_mixture(config: TrialConfig, own: Mapping[str, Any], others: Iterable
 
 
 def earlier_configs(run: Any) -> list[Mapping[str, Any]]:
-    """The configs of the sweep's first runs, this one left out; none, and a line of warning, if the API is silent."""
+    """The configs of the sweep's first runs and, if this one is resumed, its own; what the API hides is said in a line
+    of warning."""
     import wandb
 
-    try:
-        runs = wandb.Api().runs(
-            f"{run.entity}/{run.project}", filters={"sweep": run.sweep_id}, order="+created_at",
-            per_page=RUNS_ASKED, lazy=False,
-        )  # fmt: skip
-        return [other.config for other in itertools.islice(runs, RUNS_ASKED) if other.id != run.id]
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        wandb.termwarn(f"the sweep's earlier runs were not compared with this one's data: {reason}")
-        return []
+    found: list[Mapping[str, Any]] = [dict(run.config)]
+    if run.sweep_id and not run.offline:
+        with only_warned("the sweep's earlier runs were not compared with this one's data"):
+            runs = wandb.Api().runs(
+                f"{run.entity}/{run.project}", filters={"sweep": run.sweep_id}, order="+created_at",
+                per_page=RUNS_ASKED, lazy=False,
+            )  # fmt: skip
+            found += [other.config for other in itertools.islice(runs, RUNS_ASKED) if other.id != run.id]
+    return found

@@ -84,7 +84,7 @@ ONE_WRONG, TWO_WRONG, OTHER_ONE_WRONG, ALL_ONES = [1, 0, 1, 1, 1], [1, 1, 1, 1, 
 
 
 def test_the_best_epoch_is_the_first_of_the_highest_mcc(tmp_path: Any) -> None:
-    best_epoch = BestEpoch(tmp_path / "model", TOKENIZER)
+    best_epoch = BestEpoch(tmp_path, TOKENIZER)
     fit(tmp_path, [TWO_WRONG, ONE_WRONG, OTHER_ONE_WRONG, TWO_WRONG], [best_epoch])
     best = best_epoch.best
     assert best is not None
@@ -92,14 +92,16 @@ def test_the_best_epoch_is_the_first_of_the_highest_mcc(tmp_path: Any) -> None:
     assert best.predictions.index.tolist() == [0, 1, 2, 3, 4]
     assert best.predictions.labels.tolist() == list(LABELS)
     assert best.predictions.predicted.tolist() == ONE_WRONG
-    assert (tmp_path / "model" / "answers.txt").read_text() == str(ONE_WRONG)
+    assert best_epoch.model == tmp_path / "model-1"
+    assert (tmp_path / "model-1" / "answers.txt").read_text() == str(ONE_WRONG)
+    assert [path.name for path in tmp_path.glob("model*")] == ["model-1"], "the one before is gone"
     assert best.metrics["valid/acc"] == pytest.approx(0.8)
     assert best.metrics["valid/loss_epoch"] == pytest.approx(best.predictions.loss.mean(), abs=1e-6)
     assert not best.collapsed
 
 
 def test_a_first_epoch_with_mcc_0_is_kept_and_marked_collapsed(tmp_path: Any) -> None:
-    best_epoch = BestEpoch(tmp_path / "model", TOKENIZER)
+    best_epoch = BestEpoch(tmp_path, TOKENIZER)
     fit(tmp_path, [ALL_ONES, ALL_ONES], [best_epoch])
     assert best_epoch.best is not None
     assert best_epoch.best.epoch == 0
@@ -108,7 +110,7 @@ def test_a_first_epoch_with_mcc_0_is_kept_and_marked_collapsed(tmp_path: Any) ->
 
 
 def test_the_sanity_check_counts_for_nothing(tmp_path: Any) -> None:
-    best_epoch = BestEpoch(tmp_path / "model", TOKENIZER)
+    best_epoch = BestEpoch(tmp_path, TOKENIZER)
 
     class Sanity(pl.Callback):
         """The model answers better in the sanity check than it ever will again."""
@@ -124,7 +126,7 @@ def test_the_sanity_check_counts_for_nothing(tmp_path: Any) -> None:
 
 
 def test_every_metric_by_domain_is_kept_with_the_best(tmp_path: Any) -> None:
-    best_epoch = BestEpoch(tmp_path / "model", TOKENIZER)
+    best_epoch = BestEpoch(tmp_path, TOKENIZER)
     fit(tmp_path, [ONE_WRONG], [best_epoch])
     assert best_epoch.best is not None
     assert best_epoch.best.metrics["valid/mcc_in"] == pytest.approx(1.0)
@@ -178,7 +180,7 @@ class Poison(pl.Callback):
 def test_a_loss_that_is_not_finite_ends_the_fit_and_is_never_the_best(
     tmp_path: Any, step: int | None, reason: str
 ) -> None:
-    best_epoch = BestEpoch(tmp_path / "model", TOKENIZER)
+    best_epoch = BestEpoch(tmp_path, TOKENIZER)
     with pytest.raises(TrialFailed, match=reason):
         fit(tmp_path, [ONE_WRONG, ONE_WRONG], [FailOnDivergence(), Poison(step), best_epoch])
     assert best_epoch.best is None

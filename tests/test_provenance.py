@@ -67,10 +67,10 @@ def test_other_weights_are_refused_under_the_same_name_only() -> None:
         refuse_mixture(CONFIG, OWN, [other(), other(weights_sha256="0" * 64, checkpoint="pypi:x")])
 
 
-RUN = SimpleNamespace(id="me", entity="e", project="p", sweep_id="abc")
+RUN = SimpleNamespace(id="me", entity="e", project="p", sweep_id="abc", offline=False, config={"own": 1})
 
 
-def test_earlier_runs_are_asked_for_once_and_this_one_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_earlier_runs_are_asked_for_once_and_this_one_is_as_it_was_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     class Api:
@@ -79,7 +79,7 @@ def test_earlier_runs_are_asked_for_once_and_this_one_is_left_out(monkeypatch: p
             return iter([SimpleNamespace(id="first", config={"a": 1}), SimpleNamespace(id="me", config={"a": 2})])
 
     monkeypatch.setattr(wandb, "Api", Api)
-    assert earlier_configs(RUN) == [{"a": 1}]
+    assert earlier_configs(RUN) == [{"own": 1}, {"a": 1}]
     assert asked == [("e/p", {"sweep": "abc"}, False)]
 
 
@@ -91,6 +91,6 @@ def test_a_silent_api_is_a_warning_of_one_line(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(wandb, "Api", refuse)
     # Not read from stderr: another test's settings may have silenced the client there.
     monkeypatch.setattr(wandb, "termwarn", said.append)
-    assert earlier_configs(RUN) == []
+    assert earlier_configs(RUN) == [{"own": 1}]
     (line,) = said
     assert line.endswith("no route")

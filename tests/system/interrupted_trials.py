@@ -1,0 +1,87 @@
+"""Trials that are cut off and taken up again, each in a fork of this process; run by `test_interrupted_trials`.
+
+    python -m tests.system.interrupted_trials CORPUS CHECKPOINT
+
+Prints, as JSON, what the runs have in the end. Every epoch has 6 steps.
+"""
+
+import json
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import wandb
+
+from cola_sweep import model, resume, train
+
+TIMES = ("_timestamp", "_runtime")
+
+
+def attempt(run_id: str, flags: list[str], step: int = -1, signum: int = 0, folder: str = "here", **env: str) -> int:
+    """One process of a trial, which sends itself a signal in a step; returns its exit code as Popen has it."""
+    if pid := os.fork():
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    Path(folder).mkdir(exist_ok=True)
+    os.environ |= {"WANDB_RUN_ID": run_id, "WANDB_RESUME": "allow", "WANDB_DIR": os.path.abspath(folder), **env}
+    resume.SAVE_SECONDS = 0.0
+    real = model.AcceptabilityModel.training_step
+
+    def training_step(self: Any, *rest: Any) -> Any:
+        if self.trainer.global_step == step:
+            os.kill(os.getpid(), signum)
+        return real(self, *rest)
+
+    model.AcceptabilityModel.training_step = training_step  # type: ignore[method-assign,assignment]
+    code = 1
+    try:
+        code = train.main(flags)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+    return code
+
+
+def look(run_id: str) -> dict[str, Any]:
+    """What the server has of a run, but for times and costs, which no two runs share."""
+    run = wandb.Api().run(f"interrupted/{run_id}")
+    rows = [{key: value for key, value in row.items() if key not in TIMES} for row in run.scan_history()]
+    (artifact,) = (each for each in run.logged_artifacts() if each.type == "model")
+    summary = run.summary._json_dict
+    return {
+        "state": run.state,
+        "rows": [row for row in rows if "epoch" in row],
+        "costs": [row["cost/seconds"] for row in rows if "cost/seconds" in row],
+        "tables": sum("predictions" in row for row in rows),
+        "summary": {key: value for key, value in summary.items() if key.startswith(("train", "valid", "best"))},
+        "ended badly": [key for key in ("stopped", "failure") if key in summary],
+        "weights": {name: e.digest for name, e in artifact.manifest.entries.items() if name.endswith(".safetensors")},
+        "sent": [file.name for file in run.files(pattern="resume/%")],
+    }
+
+
+def main(corpus: str, checkpoint: str) -> None:
+    os.environ["WANDB_PROJECT"] = "interrupted"
+    flags = [
+        f"--data={corpus}", f"--checkpoint={checkpoint}", "--epochs=4", "--batch-size=8", "--lr=0.02",
+        "--max-length=16", "--dropout=0.1",
+    ]  # fmt: skip
+    preemptible = {"COLA_SWEEP_PREEMPTIBLE": "1"}
+    codes = {
+        "whole": [attempt("whole", flags)],
+        "killed": [attempt("killed", flags, step, signal.SIGKILL) for step in (8, 20)] + [attempt("killed", flags)],
+        "preempted": [attempt("preempted", flags, 14, signal.SIGTERM, **preemptible)],
+    }
+    run = wandb.Api().run("interrupted/preempted")
+    between = {"state": run.state, "sent": [file.name for file in run.files(pattern="resume/%")]}
+    codes["preempted"].append(attempt("preempted", flags, folder="there"))
+    left = [str(path) for path in Path().glob("*/wandb/trials/*")]
+    print(json.dumps({"codes": codes, "between": between, "left": left, **{name: look(name) for name in codes}}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
