@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gate", action="store_true", help="end with 1 unless the (first) sweep's winner beats the project's champion"
     )
+    parser.add_argument("--publish", action="store_true", help="also write it as a W&B Report (extra: publish)")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -61,6 +62,10 @@ def main(args: argparse.Namespace) -> int:
             said = _make([found(place) for place in places], folder)
             kept.remember(cache, target, inputs, said)
         print("\n".join([*said, str(target / "index.html")]))
+    if args.publish:
+        from cola_sweep.publish import publish
+
+        print("\n".join(publish(api, each, folder / folder_name(each.id)) for each in taken))
     if not args.gate:
         return 0
     from cola_sweep.champion import gate
