@@ -19,19 +19,20 @@ ALIAS = "champion"
 TYPE = "model"
 
 
-def holders(api: Any, path: str) -> list[Any]:
-    """The artifacts with the alias: one, or none yet; two if it was given by hand, or its move was cut short.
+def holders(api: Any, path: str) -> dict[str, Any]:
+    """The models with the alias, by name and version: one, or none yet; two if the alias' move was cut short.
 
     Args:
         path: of a sweep; its project is looked through.
     """
     project = path.rpartition("/")[0]
 
-    def find() -> list[Any]:
+    def find() -> dict[str, Any]:
         collections = list(api.artifact_collections(project, TYPE))
         aliases = snapshot.at_once(lambda collection: collection.aliases, collections)
         names = [each.name for each, held in zip(collections, aliases, strict=True) if ALIAS in held]
-        return [api.artifact(f"{project}/{name}:{ALIAS}", type=TYPE) for name in names]
+        found = {name: api.artifact(f"{project}/{name}:{ALIAS}", type=TYPE) for name in names}
+        return {f"{name}:{artifact.version}": artifact for name, artifact in found.items()}
 
     return ask(find, f"models of {project}")
 
@@ -39,7 +40,7 @@ def holders(api: Any, path: str) -> list[Any]:
 def crown(api: Any, path: str, name: str) -> None:
     """Give the alias to the model `name`, and take it from any other: in this order, so that there is always one."""
     project = path.rpartition("/")[0]
-    others = [old for old in holders(api, path) if old.name != name]
+    others = [artifact for held, artifact in holders(api, path).items() if held != name]
 
     def move() -> None:
         new = api.artifact(f"{project}/{name}", type=TYPE)
@@ -117,13 +118,14 @@ def gate(api: Any, taken: Snapshot, found: "Findings", kept_in: Path | None) -> 
         return 1, "gate: failed: no run of this sweep can be ranked"
     if not held:
         return 0, f"gate: passed: no model of this project has the alias {ALIAS} yet; `cola-sweep winner` gives it"
-    if model_of(taken, runs) == held[0].name:
-        return 0, f"gate: passed: the winner is the champion, {held[0].name}"
-    compared = compare(api, taken, runs, held[0], kept_in)
+    (name, artifact), *_ = held.items()
+    if model_of(taken, runs) == name:
+        return 0, f"gate: passed: the winner is the champion, {name}"
+    compared = compare(api, taken, runs, artifact, kept_in)
     if isinstance(compared, str):
-        return 1, f"gate: failed: not comparable with the champion, {held[0].name}: {compared}"
+        return 1, f"gate: failed: not comparable with the champion, {name}: {compared}"
     passed = compared.verdict == "first"
-    return int(not passed), f"gate: {'passed' if passed else 'failed'}: {against(compared, held[0].name)}"
+    return int(not passed), f"gate: {'passed' if passed else 'failed'}: {against(compared, name)}"
 
 
 def against(compared: "SeedComparison", name: str) -> str:

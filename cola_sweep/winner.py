@@ -172,12 +172,13 @@ def _name_champion(api: Any, taken: Snapshot, runs: Sequence[str], replace: bool
     if model is None:
         print("no champion was named: " + ("the winner has no model" if runs else "nothing is decided"))
         return 1
-    held = [each for each in champion.holders(api, taken.path) if each.name != model]
-    if held and not replace:
-        compared = champion.compare(api, taken, runs, held[0], kept.default_folder())
+    others = [(name, held) for name, held in champion.holders(api, taken.path).items() if name != model]
+    if others and not replace:
+        name, artifact = others[0]
+        compared = champion.compare(api, taken, runs, artifact, kept.default_folder())
         if isinstance(compared, str) or compared.verdict != "first":
-            why = compared if isinstance(compared, str) else champion.against(compared, held[0].name)
-            print(f"the champion stays, {held[0].name}: {why}; --replace makes {model} champion all the same")
+            why = compared if isinstance(compared, str) else champion.against(compared, name)
+            print(f"the champion stays, {name}: {why}; --replace makes {model} champion all the same")
             return 0
     champion.crown(api, taken.path, model)
     print(f"champion: {model}")

@@ -84,6 +84,7 @@ class Model:
 
     def __init__(self, name: str, *aliases: str) -> None:
         self.name, self.aliases, self.saved = name, list(aliases), list(aliases)
+        self.version = name.partition(":")[2]
 
     def save(self) -> None:
         self.saved = list(self.aliases)
@@ -117,9 +118,9 @@ def test_the_alias_moves_and_is_never_nowhere() -> None:
             Model.save(model), saved.append((list(old.saved), list(new.saved)))
         )  # fmt: skip
     api = Models(old, new, Model("model-c:v0"))
-    assert champion.holders(api, PATH) == [old]
+    assert champion.holders(api, PATH) == {"model-a:v0": old}
     champion.crown(api, PATH, "model-b:v1")
-    assert champion.holders(api, PATH) == [new]
+    assert champion.holders(api, PATH) == {"model-b:v1": new}
     assert saved == [(["best", "champion"], ["best", "champion"]), (["best"], ["best", "champion"])]
     champion.crown(api, PATH, "model-b:v1")
     assert new.saved == ["best", "champion"]
@@ -172,7 +173,7 @@ def test_a_champion_is_replaced_by_what_beats_it(
     api = Models(Model("model-a:v0", "best"), Model("model-b:v0", "best", "champion"))
     source = SimpleNamespace(path=PATH, artifacts=({"run": "a", "type": "model", "name": "model-a:v0"},))
     assert winner._name_champion(api, source, ["a"], replace) == 0  # type: ignore[arg-type]
-    assert [model.name for model in champion.holders(api, PATH)] == [holder]
+    assert list(champion.holders(api, PATH)) == [holder]
     assert capsys.readouterr().out.startswith(words)
 
 
