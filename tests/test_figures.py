@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,10 @@ import scipy.stats
 from matplotlib.colors import to_rgb
 
 from cola_sweep import figures, results
-from cola_sweep.figures import parallel, runs, search, sentences, style
+from cola_sweep.analysis import importance, pareto
+from cola_sweep.figures import parallel, runs, search, style
+from cola_sweep.figures.importance import importance as drawn_importance
+from cola_sweep.figures.pareto import pareto as drawn_pareto
 from cola_sweep.findings import Findings, find
 from tests.fake_sweep import PATH, FakeApi, FakeSweep, changed, empty, fake_runs
 
@@ -19,6 +23,14 @@ from tests.fake_sweep import PATH, FakeApi, FakeSweep, changed, empty, fake_runs
 @pytest.fixture(scope="module")
 def findings() -> Findings:
     return find(results.read(FakeApi([FakeSweep()], fake_runs(12, sentences=60)), PATH))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_shuffles() -> Iterator[None]:
+    """Importance is most of the time of finding, and not what is tested here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importance, "SHUFFLES", 1)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +62,7 @@ def against(findings: Findings, name: str) -> figures.Figure | figures.LeftOut:
     return search.against(findings, parameter)
 
 
-def test_every_figure_of_a_full_sweep_is_drawn(gallery: figures.Gallery) -> None:
+def test_every_figure_of_a_full_sweep_is_drawn(findings: Findings, gallery: figures.Gallery) -> None:
     assert [figure.name for figure in gallery.search] == [
         "best-so-far", "parameter-lr", "parameter-batch_size", "parameter-checkpoint", "map", "learning-curves",
         "losses", "parallel",
@@ -58,9 +70,12 @@ def test_every_figure_of_a_full_sweep_is_drawn(gallery: figures.Gallery) -> None
     assert [figure.name for figure in gallery.sentences] == [
         "confusion-matrix", "confusion-matrix-runner-up", "calibration",
     ]  # fmt: skip
-    assert gallery.left_out == (
-        figures.LeftOut("configurations over seeds", "no configuration was run more than once"),
-    )
+    assert gallery.cost == ()
+    assert {item.title: item.reason for item in gallery.left_out} == {
+        "configurations over seeds": findings.absent["repeats"],
+        "importance of the parameters": findings.absent["importance"],
+        "metric against cost": findings.absent["fronts"],
+    }
 
 
 def test_figures_are_sound_svg_with_the_words_as_text(drawn: tuple[figures.Figure, ...]) -> None:
@@ -92,16 +107,6 @@ def test_the_confusion_matrix_shows_counts_and_row_shares(
     assert shown <= set(words(named(drawn, "confusion-matrix")))
 
 
-def test_calibration_bins_hold_every_sentence_and_their_wilson_interval() -> None:
-    table = pd.DataFrame({"probability": [0.01, 0.05, 0.55, 0.55, 1.0], "label": [0, 1, 1, 1, 1]})
-    bins = sentences.calibration_bins(table)
-    assert bins["n"].tolist() == [2, 2, 1]
-    assert bins["share"].tolist() == [0.5, 1.0, 1.0]
-    # statsmodels 0.14, proportion_confint(1, 2, method="wilson") and (2, 2)
-    assert bins["low"].tolist()[:2] == pytest.approx([0.0945312, 0.3423802], abs=1e-6)
-    assert bins["high"].tolist()[:2] == pytest.approx([0.9054688, 1.0], abs=1e-6)
-
-
 def test_the_interval_of_a_mean_is_that_of_student(findings: Findings) -> None:
     values = pd.Series([0.1, 0.4, 0.3, 0.2])
     low, high = scipy.stats.t.interval(0.95, 3, values.mean(), scipy.stats.sem(values))
@@ -125,7 +130,7 @@ def test_what_the_data_do_not_carry_is_left_out_with_the_reason(findings: Findin
     assert {item.title for item in gallery.left_out} == {
         "best valid/mcc so far", "valid/mcc against lr", "valid/mcc against batch_size", "valid/mcc against checkpoint",
         "valid/mcc over two parameters", "parallel coordinates", "configurations over seeds", "learning curves",
-        "losses of the winner", "confusion matrix of the winner",
+        "losses of the winner", "importance of the parameters", "metric against cost", "confusion matrix of the winner",
         "confusion matrix of the runner-up", "calibration of the winner",
     }  # fmt: skip
     assert all(item.reason for item in gallery.left_out)
@@ -157,6 +162,27 @@ def test_repeated_configurations_are_drawn_run_by_run(findings: Findings) -> Non
     assert isinstance(figure, figures.Figure)
     assert "all 2 configurations run more than once (lr, batch_size, checkpoint)" in figure.caption
     assert "1e-5, 32, c" in words(figure)
+
+
+def test_importance_is_drawn_with_its_whiskers_and_what_chance_gives(findings: Findings) -> None:
+    table = pd.DataFrame({"name": ["lr", "pooling"], "share": [0.6, 0.1], "low": [0.4, 0.12], "high": [0.8, 0.3],
+                          "chance": [0.2, 0.2]})  # fmt: skip
+    found = importance.Importance(table, 40, 0.3, {})
+    figure = drawn_importance(dataclasses.replace(findings, importance=found))
+    assert isinstance(figure, figures.Figure)
+    assert "over 40 runs" in figure.caption
+    assert {"lr", "pooling", "share of the variance"} <= set(words(figure))
+
+
+def test_the_pareto_front_names_its_runs_and_its_unit(findings: Findings) -> None:
+    table = pd.DataFrame({"id": list("abc"), "name": ["cheap", "good", "neither"], "best": [0.1, 0.3, 0.2],
+                          "cost": [1.0, 50.0, 60.0], "on_front": [True, True, False]})  # fmt: skip
+    found = dataclasses.replace(findings, fronts=[pareto.Front("seconds", "training time", "s", table)])
+    (figure,) = drawn_pareto(found)
+    assert isinstance(figure, figures.Figure)
+    assert "of 3 runs; the 2 on the line" in figure.caption
+    assert {"cheap", "good", "training time (s)"} <= set(words(figure))
+    assert "neither" not in words(figure)
 
 
 def test_names_with_markup_dollars_or_underscores_are_drawn_as_they_are(findings: Findings) -> None:

@@ -24,21 +24,27 @@ MOST_CONFIGURATIONS = 8
 
 
 def best_so_far(findings: Findings) -> Figure | LeftOut:
-    """The search's progress: every ranked run, and the best up to each."""
-    metric, ranked = findings.results.metric, findings.ranked
-    if len(ranked) < 2:
-        return LeftOut(f"best {metric} so far", "only one run can be ranked")
+    """The search's progress: every ranked run, the best up to each, and what drawing at random would have reached."""
+    metric, progress = findings.results.metric, findings.progress
+    if progress is None:
+        return LeftOut(f"best {metric} so far", findings.absent["progress"])
+    table = progress.table
 
     def draw(axes: Axes) -> None:
-        runs = ranked.sort_values(["created", "id"], kind="stable")
-        trials = np.arange(1, len(runs) + 1)
-        best = stats.best_so_far(runs["best"].tolist(), findings.results.goal)
-        axes.plot(trials, runs["best"], "o", color=MUTED, markersize=3.5 if len(runs) > 60 else 5, linewidth=0)
-        axes.step(trials, best, where="post", color=BLUE, linewidth=2)
+        axes.fill_between(table["trial"], table["low"], table["high"], color=ORANGE, alpha=0.16, linewidth=0)
+        axes.plot(table["trial"], table["expected"], color=ORANGE, linestyle="--", linewidth=1.5, label="by chance")
+        axes.plot(
+            table["trial"], table["value"], "o", color=MUTED, markersize=3 if len(table) > 60 else 5, label="runs"
+        )
+        axes.step(table["trial"], table["best"], where="post", color=BLUE, linewidth=2, label="best so far")
         axes.set(xlabel="run, in the order of their start", ylabel=short(metric, 50))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.figure.legend(fontsize=8.5, loc="outside lower center", ncols=3)
 
-    caption = f"Best {metric} so far (line), over the {len(ranked):,} ranked runs in the order they started (dots)."
+    caption = (
+        f"Best {metric} so far over the {len(table):,} ranked runs in the order they started; dashed: expected best "
+        "of as many runs drawn at random from these, with the band that holds 90% of such draws."
+    )
     return drawing("best-so-far", caption, draw)
 
 
@@ -195,34 +201,30 @@ def _rgb(color: str) -> tuple[float, ...]:
 
 def seeds(findings: Findings) -> Figure | LeftOut:
     """Configurations that were run more than once: each run, and the mean with its interval."""
-    metric = findings.results.metric
-    settings = findings.settings
+    metric, repeats = findings.results.metric, findings.repeats
     title = "configurations over seeds"
-    if settings.empty or settings["n"].max() < 2:
-        return LeftOut(title, "no configuration was run more than once")
-    keys = list(settings.columns[:-3])
-    if not keys:
+    if repeats is None:
+        return LeftOut(title, findings.absent["repeats"])
+    if not repeats.keys:
         return LeftOut(title, "nothing but the seed was searched")
-    repeated = settings[settings["n"] > 1]
-    best = repeated.sort_values("mean", ascending=findings.results.goal == "minimize", kind="stable")
-    best = best.head(MOST_CONFIGURATIONS)
-    groups = dict(list(findings.ranked.groupby(keys, dropna=False, sort=False)["best"]))
-    parts = [groups[tuple(row)] for row in best[keys].itertuples(index=False, name=None)]
-    names = [", ".join(show_value(value) for value in row) for row in best[keys].itertuples(index=False, name=None)]
+    repeated = repeats.table[repeats.table["n"] > 1]
+    best = repeated.head(MOST_CONFIGURATIONS)
+    values = findings.ranked.set_index("id")["best"]
+    names = [", ".join(show_value(value) for value in row) for row in best[repeats.keys].itertuples(index=False)]
 
     def draw(axes: Axes) -> None:
-        for place, part in enumerate(parts):
-            axes.scatter(part, np.full(len(part), place), s=30, color=BLUE, alpha=0.75, linewidths=0)
+        for place, runs in enumerate(best["runs"]):
+            axes.scatter(values[runs], np.full(len(runs), place), s=30, color=BLUE, alpha=0.75, linewidths=0)
         axes.errorbar(
-            [part.mean() for part in parts], np.arange(len(parts)) + 0.22, xerr=[half_interval(part) for part in parts],
-            fmt="D", color=ORANGE, markersize=5,
+            best["mean"], np.arange(len(best)) + 0.22, xerr=best["high"] - best["mean"], fmt="D", color=ORANGE,
+            markersize=5,
         )  # fmt: skip
         axes.set_yticks(range(len(names)), [short(name, 30) for name in names])
-        axes.set_ylim(len(parts) - 0.4, -0.5)
+        axes.set_ylim(len(best) - 0.4, -0.5)
         axes.set(xlabel=short(metric, 50))
 
-    cut = f"the best {len(parts)} of {len(repeated)}" if len(repeated) > len(parts) else f"all {len(parts)}"
-    labels = ", ".join(key.removeprefix("config.") for key in keys)
+    cut = f"the best {len(best)} of {len(repeated)}" if len(repeated) > len(best) else f"all {len(best)}"
+    labels = ", ".join(key.removeprefix("config.") for key in repeats.keys)
     caption = (
         f"Best {metric} of each run (dots) of {cut} configurations run more than once ({labels}); "
         "diamonds are means with their 95% interval over runs (Student's t)."

@@ -7,13 +7,10 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from scipy import special
 
 from cola_sweep import stats
 from cola_sweep.figures.style import BLUE, INK, MUTED, SHADES, Figure, LeftOut, drawing
 from cola_sweep.findings import Findings
-
-BINS = 10
 
 
 def confusion(findings: Findings, place: int = 0) -> Figure | LeftOut:
@@ -47,45 +44,29 @@ def confusion(findings: Findings, place: int = 0) -> Figure | LeftOut:
 
 def calibration(findings: Findings) -> Figure | LeftOut:
     """Do the winner's probabilities mean what they say."""
-    title = "calibration of the winner"
-    table = table_of(findings, 0)
-    if table is None or "probability" not in table or table["probability"].isna().any():
-        return LeftOut(title, "its predictions with their probabilities are not at hand")
-    bins = calibration_bins(table)
+    found = findings.calibration
+    if found is None:
+        return LeftOut("calibration of the winner", findings.absent["calibration"])
+    bins = found.table
 
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=MUTED, linestyle="--", linewidth=1)
-        errors = [bins["share"] - bins["low"], bins["high"] - bins["share"]]
-        axes.errorbar(bins["probability"], bins["share"], yerr=errors, fmt="o-", color=BLUE, markersize=5)
+        errors = [bins["acceptable"] - bins["share_low"], bins["share_high"] - bins["acceptable"]]
+        axes.errorbar(bins["predicted"], bins["acceptable"], yerr=errors, fmt="o-", color=BLUE, markersize=5)
         for row in bins.itertuples():
-            axes.annotate(f"{row.n:,}", (row.probability, row.share), (5, -9), textcoords="offset points", fontsize=8)
+            axes.annotate(
+                f"{row.n:,}", (row.predicted, row.acceptable), (5, -9), textcoords="offset points", fontsize=8
+            )
         axes.set(
             xlim=(-0.03, 1.06), ylim=(-0.05, 1.05), xlabel="predicted probability of “acceptable”",
             ylabel="share acceptable",
         )  # fmt: skip
 
     caption = (
-        f"Calibration of the winner on {len(table):,} sentences: share of acceptable ones by predicted probability, "
+        f"Calibration of the winner on {found.n:,} sentences: share of acceptable ones by predicted probability, "
         "with 95% intervals (Wilson) and the number of sentences; the dashed line would be perfect."
     )
     return drawing("calibration", caption, draw)
-
-
-def calibration_bins(table: pd.DataFrame) -> pd.DataFrame:
-    """By tenth of the probability, where there is any sentence: mean probability, share acceptable, interval, n."""
-    tenth = np.minimum((table["probability"] * BINS).astype(int), BINS - 1)
-    bins = table.groupby(tenth).agg(probability=("probability", "mean"), share=("label", "mean"), n=("label", "size"))
-    low, high = wilson(bins["share"].to_numpy() * bins["n"].to_numpy(), bins["n"].to_numpy())
-    return bins.assign(low=low, high=high)
-
-
-def wilson(successes: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of the 95% score interval of shares. Source: Wilson (1927), JASA 22, 209-212."""
-    z = special.ndtri(0.975)
-    share = successes / n
-    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return middle - half, middle + half
 
 
 def table_of(findings: Findings, place: int) -> pd.DataFrame | None:

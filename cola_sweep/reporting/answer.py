@@ -3,11 +3,14 @@
 Pure: findings in, `Answer`s out. Imports pandas, `findings`, `stats`, `document` and `wording`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 
 from cola_sweep import stats
+from cola_sweep.analysis.seeds import SeedComparison
+from cola_sweep.analysis.selection import Optimism
 from cola_sweep.findings import Findings, Predicted
 from cola_sweep.reporting.document import Answer, Cell, Link
 from cola_sweep.reporting.wording import (
@@ -38,37 +41,84 @@ def answers(findings: Findings) -> tuple[Answer, ...]:
 
 
 def which(findings: Findings) -> Answer:
-    winner = findings.winner
+    winner, over_seeds = findings.winner, best_over_seeds(findings)
     assert winner is not None
-    facts: list[tuple[str, Cell]] = [("run", run_link(winner))]
+    answer = setting_text(over_seeds.first) if over_seeds else settings_text(findings)
+    seeds = [parameter for parameter in findings.parameters if parameter.is_seed]
+    facts: list[tuple[str, Cell]] = [("best run" if over_seeds else "run", run_link(winner))]
+    facts += [(parameter.name, show_value(winner[parameter.column])) for parameter in seeds]
     checkpoint = winner.get("provenance.checkpoint")
     if not missing(checkpoint) and not any(parameter.name == "checkpoint" for parameter in findings.parameters):
         facts.append(("checkpoint", str(checkpoint)))
-    facts += [(p.name, show_value(winner[p.column])) for p in findings.parameters if p.is_seed]
     if not missing(winner["best_epoch"]):
         facts.append(("best epoch", show_value(winner["best_epoch"])))
-    collapsed = ("It predicts one class for every sentence.",) if winner["one_class"] else ()
-    return Answer("Winning configuration", settings_text(findings), collapsed, tuple(facts))
+    details = ["The best run predicts one class for every sentence."] if winner["one_class"] else []
+    if answer != settings_text(findings):
+        details.append(f"By mean over seeds; the best single run has {settings_text(findings)}.")
+    return Answer("Winning configuration", answer, tuple(details), tuple(facts))
+
+
+def best_over_seeds(findings: Findings) -> SeedComparison | None:
+    """The comparison of configurations over seeds, where the winning run's configuration was repeated.
+
+    A single run then only says how lucky its seed was.
+    """
+    repeats, winner = findings.repeats, findings.winner
+    if repeats is None or winner is None or findings.seed_comparison is None:
+        return None
+    once = repeats.table.loc[repeats.table["n"] == 1, "runs"]
+    return None if any(winner["id"] in runs for runs in once) else findings.seed_comparison
 
 
 def settings_text(findings: Findings) -> str:
-    """The winner's settings, without its seed; its name where nothing was searched."""
+    """The settings of the best run, without its seed; its name where nothing was searched."""
     winner = findings.winner
     if winner is None:
         return NOTHING
     searched = [parameter for parameter in findings.parameters if not parameter.is_seed]
-    return " · ".join(f"{p.name} {show_value(winner[p.column])}" for p in searched) or str(winner["name"])
+    return setting_text({p.name: winner[p.column] for p in searched}) or str(winner["name"])
+
+
+def setting_text(setting: Mapping[str, Any]) -> str:
+    """`lr 5e-5 · pooling mean`."""
+    return " · ".join(f"{name} {show_value(value)}" for name, value in setting.items())
 
 
 def how_good(findings: Findings) -> Answer:
-    winner, metric = findings.winner, findings.results.metric
+    winner, metric, over_seeds = findings.winner, findings.results.metric, best_over_seeds(findings)
     assert winner is not None
-    return Answer(f"Best {metric}", show_metric(winner["best"]), (interval_text(findings), *_expected(findings)))
+    if over_seeds is None or findings.repeats is None:
+        details = (interval_text(findings), *_expected(findings))
+        return Answer(f"Best {metric}", show_metric(winner["best"]), details)
+    row = findings.repeats.table[findings.repeats.table["n"] > 1].iloc[0]
+    ends = show_range(row["low"], row["high"])
+    return Answer(
+        f"Mean {metric} over {count(int(row['n']), 'seed')}",
+        show_metric(row["mean"]),
+        (
+            f"95% interval {ends} over seeds (standard deviation {show_metric(row['sd'])}).",
+            f"Best single run: {show_metric(winner['best'])} ({interval_text(findings)}).",
+            *_expected(findings),
+        ),
+    )
 
 
 def _expected(findings: Findings) -> Iterator[str]:
-    """What is left of the value once the choice of the best is accounted for."""
-    return iter(())
+    """What is left of the best run's value once the choice of the best is accounted for."""
+    if found := findings.optimism:
+        among = f"{found.ranked:,} runs" if found.complete else f"{found.considered:,} or more runs"
+        yield (
+            f"On new sentences expect MCC {show_metric(found.corrected.value)} "
+            f"(95% interval {show_range(found.corrected.low, found.corrected.high)}): as the best of {among} it looks "
+            f"{flattery(found)} too good."
+        )
+
+
+def flattery(found: Optimism) -> str:
+    """By how much the choice of the best flatters it: `0.012`, `at least 0.012`, `less than 0.001`."""
+    if found.optimism < 0.001:
+        return "less than 0.001"
+    return f"{'' if found.complete else 'at least '}{show_metric(found.optimism)}"
 
 
 def interval_text(findings: Findings) -> str:
@@ -88,8 +138,26 @@ def with_ends(interval: stats.Interval, sign: str = "") -> str:
 
 
 def how_sure(findings: Findings) -> Answer:
-    headline, detail = verdict(findings)
+    headline, detail = seed_verdict(findings) or verdict(findings)
     return Answer("Did it really win?", headline, (detail,) if detail else ())
+
+
+def seed_verdict(findings: Findings) -> tuple[str, str] | None:
+    """Best configuration against the next, over seeds: a headline and the numbers behind it."""
+    found = best_over_seeds(findings)
+    if found is None:
+        return None
+    headline = {
+        "first": "Yes: better than the next configuration",
+        "tie": "A tie with the next configuration",
+        "second": "No: the next configuration is better",
+    }[found.verdict]
+    gap, (m, k) = found.difference, found.seeds
+    detail = (
+        f"Mean MCC {show_metric(gap.value, '+')} against {setting_text(found.second)} "
+        f"({with_ends(gap, '+')}), over {m} and {count(k, 'run')} and {count(gap.n, 'sentence')}."
+    )
+    return headline, detail
 
 
 def verdict(findings: Findings) -> tuple[str, str]:

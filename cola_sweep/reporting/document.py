@@ -6,12 +6,15 @@ All text is plain: whoever renders it escapes it. Imports the type of a figure o
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from cola_sweep.figures import Figure
+
+
+LONG_WORD = 16
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,14 @@ class Column:
 
     title: str
     kind: Literal["number", "word", "setting", "prose"] = "number"
+
+
+def setting_kind(values: Iterable[Any]) -> Literal["number", "word", "setting"]:
+    """How a column of settings stands: numbers right, short words left, long ones broken into lines."""
+    words = [value for value in values if isinstance(value, str)]
+    if not words:
+        return "number"
+    return "setting" if max(map(len, words)) > LONG_WORD else "word"
 
 
 @dataclass(frozen=True)

@@ -10,23 +10,47 @@ import pandas as pd
 
 from cola_sweep.figures import Gallery
 from cola_sweep.findings import Findings, costs, provenance
-from cola_sweep.reporting.answer import MCC_NOTE, answers, group_title, run_link
-from cola_sweep.reporting.document import Block, Cell, Column, Figures, Flag, Link, Report, Section, Table, Text
+from cola_sweep.reporting.answer import MCC_NOTE, answers, run_link
+from cola_sweep.reporting.document import (
+    Block,
+    Cell,
+    Column,
+    Figures,
+    Flag,
+    Link,
+    Report,
+    Section,
+    Table,
+    Text,
+    setting_kind,
+)
+from cola_sweep.reporting.evidence import evidence
+from cola_sweep.reporting.failures import failures
 from cola_sweep.reporting.wording import (
     count,
     show_amount,
     show_count,
     show_duration,
     show_metric,
-    show_p,
-    show_range,
     show_share,
     show_value,
 )  # fmt: skip
-from cola_sweep.stats import CLASSES
 
 LEADERBOARD_ROWS = 50  # the rest are in runs.csv
 LEFT_OUT_ROWS = 20
+# Of what `findings.absent` names.
+ABSENT = {
+    "repeats": "configurations over seeds",
+    "seed_comparison": "the best two configurations over seeds",
+    "optimism": "what the choice of the best flatters",
+    "transfer": "in domain against out of domain",
+    "importance": "importance of the parameters",
+    "fronts": "what a better value costs",
+    "progress": "progress of the search",
+    "calibration": "calibration of the winner",
+    "mistakes": "mistakes in common and apart",
+    "phenomena": "mistakes by phenomenon",
+}
 
 
 def report(findings: Findings, gallery: Gallery) -> Report:
@@ -35,11 +59,11 @@ def report(findings: Findings, gallery: Gallery) -> Report:
     method = str(results.config.get("method", "unknown"))
     best = f" {show_metric(ranked['best'].iloc[0])}" if len(ranked) else ""
     parts = {
-        "Evidence": _evidence(findings),
+        "Evidence": evidence(findings),
         "Ranking": _ranking(findings),
         "The search": _search(findings, gallery),
-        "Where the winner fails": _errors(findings, gallery),
-        "Cost": _cost(findings),
+        "Where the winner fails": failures(findings, gallery),
+        "Cost": _cost(findings, gallery),
         "Where it comes from": _origin(findings, gallery),
     }
     sections = [(title, tuple(blocks)) for title, blocks in parts.items()]
@@ -54,34 +78,6 @@ def report(findings: Findings, gallery: Gallery) -> Report:
         footnote=MCC_NOTE if findings.predicted or "mcc" in results.metric else "",
         sections=tuple(Section(title, blocks) for title, blocks in sections if blocks),
     )
-
-
-def _evidence(findings: Findings) -> Iterator[Block]:
-    ranked, rivals = findings.ranked, findings.rivals
-    if rivals:
-        columns = (
-            Column("#"), Column("against", "word"), Column("MCC difference"), Column("95% interval"),
-            Column("only winner right"), Column("only rival right"), Column("McNemar p"), Column("verdict", "word"),
-        )  # fmt: skip
-        names = {"first": "winner better", "tie": "tie", "second": "rival better"}
-        rows: list[tuple[Cell, ...]] = []
-        for rival in rivals:
-            gap = rival.comparison.difference
-            rows.append(
-                (
-                    str(rival.rank), rival.name, show_metric(gap.value, "+"),
-                    show_range(gap.low, gap.high, "+"), f"{rival.comparison.only_first:,}",
-                    f"{rival.comparison.only_second:,}", show_p(rival.comparison.p_value),
-                    f"{names[rival.comparison.verdict]}{': ' + gap.reason if gap.reason else ''}",
-                )
-            )  # fmt: skip
-        n = rivals[0].comparison.difference.n
-        note = (
-            f"On the same {count(n, 'validation sentence')}; intervals by paired bootstrap (BCa) over sentences, p by "
-            f"McNemar's exact test. {rivals[0].comparison.rule} The sentences that chose the winner also measure it, "
-            f"so as the best of {len(ranked):,} it looks somewhat too good."
-        )
-        yield Table("The winner against the next best", columns, rows, note)
 
 
 def _ranking(findings: Findings) -> Iterator[Block]:
@@ -131,10 +127,7 @@ def _left_out(findings: Findings, left_out: pd.DataFrame) -> Table:
 
 
 def _parameter_columns(findings: Findings, runs: pd.DataFrame) -> list[Column]:
-    return [
-        Column(p.name, "setting" if runs[p.column].map(lambda value: isinstance(value, str)).any() else "number")
-        for p in findings.parameters
-    ]
+    return [Column(parameter.name, setting_kind(runs[parameter.column])) for parameter in findings.parameters]
 
 
 def _settings(findings: Findings, run: "pd.Series[Any]") -> list[str]:
@@ -142,72 +135,30 @@ def _settings(findings: Findings, run: "pd.Series[Any]") -> list[str]:
 
 
 def _search(findings: Findings, gallery: Gallery) -> Iterator[Block]:
-    yield from _repeats(findings)
+    if findings.progress and findings.progress.caveat:
+        yield Text(findings.progress.caveat)
     if gallery.search:
         yield Figures(gallery.search)
-
-
-def _repeats(findings: Findings) -> Iterator[Block]:
-    settings = findings.settings
-    names = [name.removeprefix("config.") for name in settings.columns[:-3]]
-    if not names or not (settings["n"] > 1).any():
-        return
-    columns = (
-        *(Column(name) for name in names), Column(f"mean {findings.results.metric}"), Column("standard deviation"),
-        Column("runs"),
-    )  # fmt: skip
-    rows = [
-        (*(show_value(value) for value in row[:-3]), show_metric(row[-3]), show_metric(row[-2]), show_count(row[-1]))
-        for row in settings.head(LEADERBOARD_ROWS).itertuples(index=False)
-    ]
-    more = len(settings) - LEADERBOARD_ROWS
-    note = f"{count(more, 'more is', 'more are')} not shown." if more > 0 else ""
-    yield Table("Configurations over seeds", columns, rows, note)
-
-
-def _errors(findings: Findings, gallery: Gallery) -> Iterator[Block]:
-    predicted = findings.predicted
-    if predicted is None:
-        return
-    if gallery.sentences:
-        yield Figures(gallery.sentences)
-    for title, table in predicted.groups.items():
-        yield group_table(f"By {group_title(title)}", group_title(title), table)
-    if len(predicted.worst):
-        columns = (
-            Column("sentence", "prose"), Column("label", "word"), Column("predicted", "word"), Column("p(acceptable)"),
-            Column("loss (nats)"),
-        )  # fmt: skip
-        worst = predicted.worst.reindex(columns=["sentence", "label", "predicted", "probability", "loss"])
+    if found := findings.importance:
+        columns = (Column("parameter", "word"), Column("share"), Column("90% of the trees"), Column("by chance"))
         rows = [
             (
-                str(row["sentence"]), CLASSES[row["label"]], CLASSES[row["predicted"]],
-                show_metric(row["probability"]), show_metric(row["loss"]),
+                str(row["name"]), show_share(row["share"]), f"{show_share(row['low'])} to {show_share(row['high'])}",
+                show_share(row["chance"]),
             )
-            for row in worst.to_dict("records")
+            for row in found.table.to_dict("records")
         ]  # fmt: skip
-        note = f"The {len(worst):,} wrong sentences with the largest loss, of {predicted.wrong:,} wrong ones."
-        yield Table("Worst sentences", columns, rows, note)
-
-
-def group_table(title: str, name: str, table: pd.DataFrame) -> Table:
-    """Accuracy and MCC by group; the group's name is the first column of `table`."""
-    columns = (
-        Column(name, "word"), Column("sentences"), Column("acceptable"), Column("accuracy"), Column("MCC"),
-        Column("95% interval"), *([Column("", "word")] if (table["note"] != "").any() else []),
-    )  # fmt: skip
-    rows = [
-        (
-            str(row[table.columns[0]]), show_count(row["n"]), show_share(row["acceptable"]),
-            show_share(row["accuracy"]), show_metric(row["mcc"]), show_range(row["low"], row["high"]),
-            *([row["note"]] if len(columns) > 6 else []),
+        skipped = "".join(f" Not judged: {name} ({why})." for name, why in found.skipped.items())
+        note = (
+            f"{found.method}; over {count(found.n, 'run')}. A share below that of chance says nothing. No parameter "
+            f"alone explains {show_share(found.unexplained)}: interplay and noise.{skipped}"
         )
-        for row in table.to_dict("records")
-    ]  # fmt: skip
-    return Table(title, columns, rows)
+        yield Table("Importance of the parameters", columns, rows, note)
 
 
-def _cost(findings: Findings) -> Iterator[Block]:
+def _cost(findings: Findings, gallery: Gallery) -> Iterator[Block]:
+    if gallery.cost:
+        yield Figures(gallery.cost)
     rows: list[tuple[Cell, ...]] = [
         (name, show_amount(total, unit), show_amount(median, unit))
         for name, total, median, unit in costs(findings.board)
@@ -221,6 +172,7 @@ def _origin(findings: Findings, gallery: Gallery) -> Iterator[Block]:
     rows: list[tuple[Cell, ...]] = [("sweep", Link(results.path, results.url))]
     rows += provenance(results.runs)
     yield Table("Provenance", (Column("", "word"), Column("value", "prose")), rows)
-    if gallery.left_out:
-        absent = [(item.title, item.reason) for item in gallery.left_out]
-        yield Table("Not in this report", (Column("what", "word"), Column("why", "prose")), absent)
+    absent = [(item.title, item.reason) for item in gallery.left_out]
+    absent += [(ABSENT.get(name, name), reason) for name, reason in findings.absent.items()]
+    if absent:
+        yield Table("Not in this report", (Column("what", "setting"), Column("why", "prose")), absent)

@@ -16,6 +16,17 @@ def of(findings: Findings) -> Iterator[tuple[str, pd.DataFrame]]:
     winner = findings.winner
     if winner is not None and (table := findings.results.predictions.get(winner["id"])) is not None:
         yield "predictions", table
+    if findings.repeats:
+        yield "configurations", findings.repeats.table.assign(runs=findings.repeats.table["runs"].str.join(" "))
+    if findings.progress:
+        yield "progress", findings.progress.table
+    if findings.importance:
+        yield "importance", findings.importance.table
+    for front in findings.fronts or []:
+        yield f"pareto-{front.cost}", front.table
     if findings.predicted:
         for name, group in findings.predicted.groups.items():
             yield f"by-{name}", group
+    if findings.mistakes:
+        yield "always-wrong", findings.mistakes.always_wrong
+        yield "differing", findings.mistakes.differing
