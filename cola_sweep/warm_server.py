@@ -18,14 +18,14 @@ import signal
 import socket
 import stat
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from cola_sweep import warm
 from cola_sweep.errors import ArgumentParser, UserError, run_main
-from cola_sweep.warm_trial import Trial, run, take_over
+from cola_sweep.warm_trial import Inherited, Trial, run, take_over
 
 # What a trial imports, but `cola_sweep.train`, which is the trial; architectures are those that README names.
 PRELOAD = (
@@ -75,8 +75,10 @@ def serve(path: Path, preload: Sequence[str], *, until_eof: bool) -> Trial | Non
         import_all(preload)
         # What libraries put into the environment while they were imported, they put there in a fresh process too.
         added = {name: value for name, value in os.environ.items() if before.get(name) != value}
+        inherited = Inherited(terms, added, _temporary_folders())
+        gc.freeze()  # a collection in a child need not touch, and so copy, what lies here
         print("warm: ready", flush=True)
-        server = _Server(listener, terms, added, until_eof=until_eof)
+        server = _Server(listener, inherited, until_eof=until_eof)
         trial = server.run()
         if trial is None:
             _remove(path, inode)
@@ -124,8 +126,12 @@ def import_all(names: Sequence[str]) -> None:
             "warm server", got=", ".join(threads), rule="an import started a thread or a GPU, which no fork survives",
             fix="run trials cold, with --cold",
         )  # fmt: skip
+
+
+def _temporary_folders() -> "list[tempfile.TemporaryDirectory[str]]":
+    """Those that an import made for this process, as wandb's does."""
     gc.collect()
-    gc.freeze()  # a collection in a child need not touch, and so copy, what lies here
+    return [thing for thing in gc.get_objects() if isinstance(thing, tempfile.TemporaryDirectory)]
 
 
 def _remove(path: Path, inode: int) -> None:
@@ -137,12 +143,9 @@ def _remove(path: Path, inode: int) -> None:
 class _Server:
     """The loop: accept and fork; tell each client how its child ended."""
 
-    def __init__(
-        self, listener: socket.socket, terms: dict[str, Any], added: dict[str, str], *, until_eof: bool
-    ) -> None:
+    def __init__(self, listener: socket.socket, inherited: Inherited, *, until_eof: bool) -> None:
         self._listener = listener
-        self._terms = terms
-        self._added = added
+        self._inherited = inherited
         self._trials: dict[int, tuple[int, socket.socket]] = {}  # by pidfd: pid and the client's connection
         self._selector = selectors.DefaultSelector()
         self._selector.register(listener, selectors.EVENT_READ, self._accept)
@@ -176,7 +179,7 @@ class _Server:
             return None
         if pid == 0:
             self._forget_parent()
-            return take_over(connection, self._terms, self._added)
+            return take_over(connection, self._inherited)
         pidfd = os.pidfd_open(pid)
         self._trials[pidfd] = pid, connection
         self._selector.register(pidfd, selectors.EVENT_READ, self._ended)

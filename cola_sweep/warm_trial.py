@@ -21,6 +21,15 @@ REQUEST_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
+class Inherited:
+    """What a child has from its server, and has to know of."""
+
+    terms: dict[str, Any]  # `warm.terms` of the server
+    environment: dict[str, str]  # what imports put there
+    folders: "list[tempfile.TemporaryDirectory[str]]"  # what imports made, the server's to use and to remove
+
+
+@dataclass(frozen=True)
 class Trial:
     """What a child has to run, when everything else of it is as the client asked."""
 
@@ -29,16 +38,16 @@ class Trial:
     lifeline: int  # kept open: the kernel watches it
 
 
-def take_over(connection: socket.socket, terms: dict[str, Any], added: dict[str, str]) -> Trial:
+def take_over(connection: socket.socket, inherited: Inherited) -> Trial:
     """In a child: become the process that the client would have been, or end if that cannot be."""
     try:
         connection.settimeout(REQUEST_SECONDS)
         request, fds = warm.receive(connection, fds=4)
-        if reason := refusal(terms, request["terms"]):
+        if reason := refusal(inherited.terms, request["terms"]):
             print(f"warm: a trial starts cold: {reason}", flush=True)
             warm.send(connection, {"refused": reason})
             os._exit(0)
-        _become(request, fds, added)
+        _become(request, fds, inherited)
         connection.settimeout(None)
         warm.send(connection, {"ready": True}, [os.pidfd_open(os.getpid())])
         warm.receive(connection)  # the client's "go", without which it has begun to run the trial itself
@@ -53,15 +62,18 @@ def refusal(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
     return f"not the same: {', '.join(names)}" if names else ""
 
 
-def _become(request: dict[str, Any], fds: list[int], added: dict[str, str]) -> None:
+def _become(request: dict[str, Any], fds: list[int], inherited: Inherited) -> None:
     os.setsid()  # as in the agent's own: a terminal's Ctrl-C comes through the client, once
     os.chdir(request["cwd"])
     os.umask(request["umask"])
     os.environ.clear()
-    os.environ.update({**added, **request["env"]})
+    os.environ.update({**inherited.environment, **request["env"]})
     sys.argv, sys.orig_argv, sys.path[:] = request["argv"], request["orig_argv"], request["path"]
     importlib.invalidate_caches()
     tempfile.tempdir = None
+    for folder in inherited.folders:
+        folder._finalizer.detach()  # type: ignore[attr-defined]
+        folder.__init__(suffix="-warm")  # type: ignore[misc]
     sys.stdout.flush()
     sys.stderr.flush()
     for number, fd in enumerate(fds[:3]):

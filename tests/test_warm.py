@@ -89,9 +89,9 @@ class Place:
             server.wait(10)
         return server
 
-    def start(self, *words: str, **changes: str) -> "subprocess.Popen[str]":
+    def start(self, *words: str, program: str = "trial", **changes: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "-m", "trial", *words], cwd=self.folder / "elsewhere", env=self.env | changes,
+            [sys.executable, "-m", program, *words], cwd=self.folder / "elsewhere", env=self.env | changes,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0,
         )  # fmt: skip
 
@@ -102,8 +102,8 @@ class Place:
         assert trial.stdout.readline() == "waiting\n"
         return trial
 
-    def run(self, *words: str, **changes: str) -> tuple[int, str, str]:
-        trial = self.start(*words, **changes)
+    def run(self, *words: str, program: str = "trial", **changes: str) -> tuple[int, str, str]:
+        trial = self.start(*words, program=program, **changes)
         out, err = trial.communicate("typed", timeout=30)
         return trial.returncode, out, err
 
@@ -247,6 +247,23 @@ def test_a_trial_outlives_its_server_and_still_says_how_it_ended(own_place: Plac
     again = own_place.serve()
     assert own_place.is_warm()
     end(again)
+
+
+def test_a_temporary_folder_of_an_import_is_each_trials_own(own_place: Place) -> None:
+    (own_place.folder / "scratch.py").write_text("import tempfile\nfolder = tempfile.TemporaryDirectory()\n")
+    (own_place.folder / "scratching.py").write_text(
+        TRIAL[: TRIAL.index("import atexit")]
+        + "import os, scratch\nprint(scratch.folder.name, os.listdir(scratch.folder.name))"
+    )
+    server = own_place.serve(preload="scratch")
+    said = {own_place.run(program="scratching")[1] for _ in range(2)}
+    assert len(said) == 2
+    for line in said:
+        folder, content = line.split(" ", 1)
+        assert content == "[]\n"
+        assert not Path(folder).exists(), "left behind"
+    server.terminate()
+    server.communicate(timeout=20)
 
 
 def test_a_server_ends_with_its_owner_and_after_its_trials(own_place: Place) -> None:
