@@ -157,8 +157,8 @@ class AcceptabilityModel(pl.LightningModule):
         logits, labels = self(batch), batch["labels"]
         loss = functional.cross_entropy(logits, labels)
         self.log("valid/loss_epoch", loss, on_step=False, on_epoch=True, batch_size=len(labels))
-        if self.logger:  # past Lightning, which would count validation batches where charts have optimizer steps
-            self.logger.log_metrics({"valid/loss_step": float(loss)}, step=self.global_step)
+        if self.logger:  # past Lightning, which would count validation batches where charts have steps (from 0)
+            self.logger.log_metrics({"valid/loss_step": float(loss)}, step=max(0, self.global_step - 1))
         self.valid_metrics.update(preds=logits.argmax(dim=1), target=labels, index=batch["index"])
         return logits
 

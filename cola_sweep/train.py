@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if in_sweep():
                 with tracked_run({}, stop) as run:
                     config = swept_config(dict(run.config), flags)
+                    # Not an update: W&B's grid search knows a cell that was tried by the very values it gave.
                     run.config.setdefaults(config.to_mapping())
                     train(run, config, *load_inputs(config), stop)
             else:
@@ -70,7 +71,9 @@ def train(run: "wandb.Run", config: TrialConfig, checkpoint: "Checkpoint", corpu
     from cola_sweep.checkpoints import load_encoder, load_tokenizer
     from cola_sweep.cost import Cost, EnergyMeter
     from cola_sweep.data import ColaDataModule
-    from cola_sweep.model import AcceptabilityModel
+    from cola_sweep.early_stopping import EarlyStopping
+    from cola_sweep.model import AcceptabilityModel, class_weights, should_compile
+    from cola_sweep.precision import choose
     from cola_sweep.replay import TrialLogger
     from cola_sweep.unfinished import send, trial_folder
 
@@ -79,7 +82,11 @@ def train(run: "wandb.Run", config: TrialConfig, checkpoint: "Checkpoint", corpu
     pl.seed_everything(config.seed, workers=True, verbose=False)
     tokenizer = load_tokenizer(checkpoint)
     data = ColaDataModule(config, corpus, tokenizer)
-    model = AcceptabilityModel(load_encoder(checkpoint, config.dropout), config, corpus.valid.domains)
+    weights = class_weights(config.class_weights, corpus.train.labels)
+    model = AcceptabilityModel(load_encoder(checkpoint, config.dropout), config, corpus.valid.domains, weights)
+    precision = choose(config.precision, model.encoder.config, config.batch_size)
+    print(f"precision: {precision}")
+    batches = len(data.train_dataloader())
     define_metrics(run)
 
     with trial_folder(run) as folder:
@@ -91,27 +98,33 @@ def train(run: "wandb.Run", config: TrialConfig, checkpoint: "Checkpoint", corpu
         trainer = pl.Trainer(
             accelerator="auto",
             devices=1,
-            precision="bf16-mixed" if config.precision == "bf16" else "32-true",
+            precision="bf16-mixed" if precision.name == "bf16" else "32-true",
             max_epochs=config.epochs,
+            accumulate_grad_batches=config.accumulate,
             gradient_clip_val=config.grad_clip or None,
             logger=logger,
             callbacks=[
                 callbacks.FailOnDivergence(),  # first: an epoch that diverged is never the best
                 best_epoch,
+                *([EarlyStopping(config.patience)] if config.patience else []),
                 cost,
                 resume.EpochSeed(config.seed),
                 resume.SaveEpochs(folder, identity, best_epoch, logger),
                 callbacks.StopOnRequest(stop),
                 *([] if sys.stderr.isatty() else [callbacks.EpochLines()]),
             ],
-            log_every_n_steps=min(LOG_EVERY, len(data.train_dataloader())),
+            log_every_n_steps=min(LOG_EVERY, -(-batches // config.accumulate)),
             num_sanity_val_steps=0,
             enable_checkpointing=False,
             enable_model_summary=False,
             enable_progress_bar=sys.stderr.isatty(),
             default_root_dir=folder,
         )
-        source = provenance.describe(config, checkpoint, corpus, trainer.strategy.root_device)
+        device = trainer.strategy.root_device
+        compiled = should_compile(config.compile, device.type, batches * config.epochs)
+        if compiled:  # in place: names and class of what is saved stay the same
+            model.encoder.compile(dynamic=True)
+        source = provenance.describe(config, checkpoint, corpus, device) | precision.facts() | {"compiled": compiled}
         provenance.refuse_mixture(config, source, provenance.earlier_configs(run))
         run.config.update({provenance.KEY: source}, allow_val_change=True)
 

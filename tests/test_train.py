@@ -304,14 +304,26 @@ def swept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None
 def test_in_a_sweep_the_runs_config_decides(
     swept: Any, tiny_checkpoint: Path, tiny_corpus: Path, tmp_path: Path
 ) -> None:
-    swept(data=str(tiny_corpus), checkpoint=str(tiny_checkpoint), lr="2e-2", epochs=1, batch_size=8.0, max_length=16)
+    swept(
+        data=str(tiny_corpus), checkpoint=str(tiny_checkpoint), lr="2e-2", epochs=12, patience=1, batch_size=4.0,
+        accumulate=2, class_weights="balanced", precision="auto", max_length=16, pooling="mean", dropout=0,
+    )  # fmt: skip
     assert main(["--lr=0.02"]) == 0  # as a command with ${args} would repeat it
     run = read_offline_run(tmp_path)
     assert run.exit_code == 0
     config = TrialConfig.from_mapping(run.config)
-    assert (config.lr, config.epochs, config.batch_size, config.warmup) == (0.02, 1, 8, 0.1)
+    assert (config.lr, config.epochs, config.batch_size, config.warmup) == (0.02, 12, 4, 0.1)
     assert run.config["warmup"] == 0.1, "defaults are recorded too"
-    assert len([row for row in run.history if "valid/mcc" in row]) == 1
+    assert run.config["lr"] == "2e-2", "W&B's grid search knows a cell that was tried by the very values it gave"
+    probe = run.config["provenance"]["precision_probe"]
+    assert run.config["provenance"]["precision"] == ("bf16" if probe["fp32_ms"] >= 1.2 * probe["bf16_ms"] else "fp32")
+    assert run.config["provenance"]["compiled"] is False
+
+    scores = [row["valid/mcc"] for row in run.history if "valid/mcc" in row]
+    assert 1 < len(scores) < 12, "patience"
+    assert scores[-1] <= max(scores[:-1])
+    steps = [row["trainer/global_step"] for row in run.history if "valid/loss_step" in row]
+    assert steps == [6 * epoch - 1 for epoch in range(1, len(scores) + 1)], "12 batches, two to a step"
 
 
 def test_in_a_sweep_a_bad_config_fails_the_run(swept: Any, tmp_path: Path, capsys: Any) -> None:
