@@ -5,13 +5,14 @@ Pure; imports pandas, `results` (its type) and `stats`. Knows nothing of HTML or
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cola_sweep import stats
-from cola_sweep.analysis import calibration, groups, importance, mistakes, pareto, progress, seeds, selection
+from cola_sweep.analysis import calibration, groups, importance, mistakes, pareto, phenomena, progress, seeds, selection
 from cola_sweep.analysis.align import Aligned, align
 from cola_sweep.analysis.swept import Parameter, setting_columns, swept_parameters
 from cola_sweep.metric_names import OBJECTIVE
@@ -72,6 +73,7 @@ class Findings:
     progress: progress.Progress | None
     mistakes: mistakes.Mistakes | None
     calibration: calibration.Calibration | None
+    phenomena: pd.DataFrame | None
     absent: dict[str, str]
 
     @property
@@ -92,8 +94,15 @@ class Findings:
         return None if self.ranked.empty else self.ranked.iloc[0]
 
 
-def find(results: SweepResults) -> Findings:
-    """Rank the runs, read the winner's predictions, compare it with the runner-up."""
+def find(results: SweepResults, *, annotations: Path | None = None) -> Findings:
+    """Rank the runs and ask every module of `analysis` about them.
+
+    Args:
+        annotations: the annotated development set; by default looked for where the winner's data lay.
+
+    Raises:
+        UserError: `annotations` cannot be read.
+    """
     board = _board(results)
     ranked = board[board["rank"].notna()]
     table = results.predictions.get(ranked["id"].iloc[0]) if len(ranked) else None
@@ -113,6 +122,7 @@ def find(results: SweepResults) -> Findings:
         "progress": progress.progress(ranked, results.goal, str(results.config.get("method", "custom"))),
         "mistakes": mistakes.mistakes(aligned, ranked),
         "calibration": calibration.calibration(table),
+        "phenomena": _phenomena(table, ranked, annotations),
     }
     absent = {name: found for name, found in sections.items() if isinstance(found, str)}
     return Findings(
@@ -161,6 +171,11 @@ def _predicted(table: pd.DataFrame) -> Predicted | None:
     named = named.assign(words=groups.words(table["sentence"])) if "sentence" in table else named
     by = {name: groups.by_group(named, name) for name in GROUPS if name in named and named[name].nunique() > 1}
     return Predicted(counts, stats.mcc_interval(counts), worst.head(WORST), len(wrong), by)
+
+
+def _phenomena(table: pd.DataFrame | None, ranked: pd.DataFrame, annotations: Path | None) -> pd.DataFrame | str:
+    data = ranked["config.data"].iloc[0] if "config.data" in ranked and len(ranked) else None
+    return phenomena.phenomena(table, annotations or phenomena.find_annotations(None, str(data)))
 
 
 def _rivals(aligned: Aligned | None, ranked: pd.DataFrame) -> list[Rival]:

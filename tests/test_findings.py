@@ -8,8 +8,17 @@ import pytest
 from sklearn.metrics import matthews_corrcoef
 
 from cola_sweep import results, stats
+from cola_sweep.analysis import importance
 from cola_sweep.findings import costs, find, provenance
 from tests.fake_sweep import CONFIG, PATH, FakeApi, FakeSweep, changed, empty, fake_runs
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few shuffles for the importance, which has tests of its own; no corpus of this machine's."""
+    monkeypatch.setattr(importance, "SHUFFLES", 1)
+    monkeypatch.setattr(importance, "TREES", 8)
+    monkeypatch.delenv("COLA_SWEEP_DATA", raising=False)
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +205,26 @@ def test_selection_bias_is_told_where_the_sweep_selects_by_mcc(pulled: results.S
     other = find(dataclasses.replace(pulled, metric="valid/f1"))
     assert (other.optimism, other.transfer) == (None, None)
     assert other.absent["optimism"] == "the sweep does not select by MCC"
+
+
+def test_every_question_is_answered_or_the_reason_is_given(pulled: results.SweepResults) -> None:
+    findings = find(pulled)
+    fields = [field.name for field in dataclasses.fields(findings)]
+    questions = fields[fields.index("repeats") : fields.index("absent")]
+    assert {name for name in questions if getattr(findings, name) is None} == set(findings.absent)
+    assert set(findings.absent) == {"repeats", "seed_comparison", "fronts", "phenomena"}
+    assert set(find(empty()).absent) == set(questions)
+
+
+def test_the_same_results_give_the_same_numbers(pulled: results.SweepResults) -> None:
+    first, second = find(pulled), find(pulled)
+    assert first.importance is not None
+    assert second.importance is not None
+    pd.testing.assert_frame_equal(first.importance.table, second.importance.table)
+    assert first.optimism is not None
+    assert second.optimism is not None
+    assert first.optimism.corrected == second.optimism.corrected
+    assert first.rivals == second.rivals
 
 
 def test_costs_add_up_what_can_be_added(pulled: results.SweepResults) -> None:

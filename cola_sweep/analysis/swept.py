@@ -1,18 +1,13 @@
 """What a sweep searched: its parameters as columns of the runs, and configurations apart from their seed.
 
-Imports numpy, pandas and `stats`.
+Imports pandas.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
-
-from cola_sweep import stats
-
-MOST_TABLES = 40
 
 
 @dataclass(frozen=True)
@@ -82,17 +77,3 @@ def configurations(runs: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
     if not columns:
         return pd.Series(0, index=runs.index)
     return runs.groupby(list(columns), dropna=False, sort=False).ngroup()
-
-
-def tables_wanted(config: Mapping[str, Any], runs: pd.DataFrame, goal: stats.Goal, *, best: int = 10) -> list[str]:
-    """Ids of the runs whose predictions a report needs: the best few, and all of the two best repeated configurations.
-
-    Best first, at most MOST_TABLES. "Best" configuration is by mean, among those with more than one ranked run.
-    """
-    board = stats.rank(runs, goal)
-    ranked = board[board["rank"].notna()]
-    number = configurations(ranked, setting_columns(swept_parameters(config, runs)))
-    means = ranked["best"].groupby(number).agg(["mean", "size"])
-    repeated = means.loc[means["size"] > 1, "mean"].sort_values(ascending=goal == "minimize", kind="stable")
-    wanted = (np.arange(len(ranked)) < best) | number.isin(repeated.index[:2])
-    return ranked.loc[wanted, "id"].head(MOST_TABLES).tolist()

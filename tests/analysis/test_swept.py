@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from cola_sweep.analysis.swept import configurations, setting_columns, swept_parameters, tables_wanted
+from cola_sweep.analysis.swept import configurations, setting_columns, swept_parameters
 
 
 @pytest.mark.parametrize(
@@ -58,27 +58,7 @@ def test_seeds_are_known_by_name(name: str, is_seed: int) -> None:
     assert setting_columns([parameter]) == ([] if is_seed else [f"config.{name}"])
 
 
-CONFIG: dict[str, Any] = {"parameters": {"lr": {"values": [1, 2, 3]}, "seed": {"values": [1, 2]}}}
-
-
-def grid() -> pd.DataFrame:
-    """Three learning rates by two seeds: by mean 3 is best (0.45), then 2 (0.4), then 1 (0.3)."""
-    return pd.DataFrame(
-        {
-            "id": list("abcdef"), "state": "finished", "logged": 1, "created": list("abcdef"),
-            "config.lr": [1, 1, 2, 2, 3, 3], "config.seed": [1, 2] * 3, "best": [0.5, 0.1, 0.45, 0.35, 0.48, 0.42],
-        }
-    )  # fmt: skip
-
-
 def test_configurations_are_numbered_in_the_order_in_which_they_occur() -> None:
-    assert configurations(grid(), ["config.lr"]).tolist() == [0, 0, 1, 1, 2, 2]
-    assert configurations(grid(), []).tolist() == [0] * 6
-
-
-def test_wanted_are_the_best_runs_and_every_run_of_the_two_best_configurations() -> None:
-    assert tables_wanted(CONFIG, grid(), "maximize", best=1) == ["a", "e", "c", "f", "d"]
-    assert tables_wanted(CONFIG, grid(), "minimize", best=1) == ["b", "d", "c", "a"]
-    once = grid().iloc[::2]
-    assert tables_wanted(CONFIG, once, "maximize", best=2) == ["a", "e"]
-    assert tables_wanted(CONFIG, grid().iloc[:0], "maximize") == []
+    runs = pd.DataFrame({"config.lr": [1, 1, 2, 1], "config.decay": [None, None, 0.1, 0.1]})
+    assert configurations(runs, ["config.lr", "config.decay"]).tolist() == [0, 0, 1, 2]
+    assert configurations(runs, []).tolist() == [0] * 4
