@@ -27,7 +27,7 @@ RUNS_ASKED = 50
 
 
 def describe(config: TrialConfig, checkpoint: Checkpoint, corpus: Corpus, device: torch.device) -> dict[str, Any]:
-    """What goes under `provenance` in the run's config: plain JSON values; unknown ones are null."""
+    """What goes under `provenance` in the run's config, beside how the trial computes: JSON values; unknown is null."""
     return {
         "checkpoint": checkpoint.source if checkpoint.layers is None else f"{checkpoint.source}[:{checkpoint.layers}]",
         "weights_sha256": checkpoint.weights_sha256,
@@ -37,7 +37,6 @@ def describe(config: TrialConfig, checkpoint: Checkpoint, corpus: Corpus, device
         "git_commit": git_commit(Path(__file__).parent),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "precision": config.precision,
         "seed": config.seed,
     }
 

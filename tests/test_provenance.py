@@ -16,7 +16,7 @@ from cola_sweep.provenance import describe, earlier_configs, git_commit, refuse_
 SPLIT = Split(("A.",), (1,), ("s",), ("in",))
 CORPUS = Corpus("CoLA from folder x (1 train, 1 dev)", "folder", "f" * 64, SPLIT, SPLIT)
 CHECKPOINT = Checkpoint("auto[:3]", "hub:a/b", "/x", 3, "e" * 64)
-CONFIG = TrialConfig(checkpoint="auto[:3]", precision="bf16", seed=7)
+CONFIG = TrialConfig(checkpoint="auto[:3]", seed=7)
 OWN = describe(CONFIG, CHECKPOINT, CORPUS, torch.device("cpu"))
 
 
@@ -28,7 +28,7 @@ def other(name: str = "auto[:3]", **changes: str) -> dict[str, Any]:
 def test_description_is_complete() -> None:
     assert {
         "checkpoint": "hub:a/b[:3]", "weights_sha256": "e" * 64, "data": CORPUS.name, "data_kind": "folder",
-        "data_fingerprint": "f" * 64, "git_commit": "", "versions": {}, "device": "cpu", "precision": "bf16", "seed": 7,
+        "data_fingerprint": "f" * 64, "git_commit": "", "versions": {}, "device": "cpu", "seed": 7,
     } == OWN | {"git_commit": "", "versions": {}}  # fmt: skip
     assert list(OWN["versions"]) == ["python", "torch", "pytorch-lightning", "transformers", "wandb", "cola-sweep"]
     assert OWN["versions"]["torch"] == torch.__version__
