@@ -51,6 +51,7 @@ def load_tokens(corpus: Corpus, tokenizer: "PreTrainedTokenizerBase", max_length
     tensors = _read(path)
     if tensors is None:
         tensors = _encode(corpus, tokenizer, max_length)
+        _forget_last_call(tokenizer)  # a tokenizer that is saved says what it was asked last
         try:
             _write(tensors, path)
             _remove_oldest(folder)
@@ -63,15 +64,19 @@ def _settings(tokenizer: "PreTrainedTokenizerBase") -> tuple[object, ...] | None
     """All that decides what a tokenizer makes of a sentence; None where it is Python code that nothing describes."""
     if not tokenizer.is_fast:
         return None
-    backend = tokenizer.backend_tokenizer
-    # Both are left from the last call, and every call sets them anew.
-    backend.no_truncation()
-    backend.no_padding()
+    _forget_last_call(tokenizer)
     return (
-        hashlib.sha256(backend.to_str().encode()).hexdigest(), type(tokenizer).__name__, tokenizer.model_input_names,
+        hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
+        type(tokenizer).__name__, tokenizer.model_input_names,
         tokenizer.pad_token_id, tokenizer.pad_token_type_id, tokenizer.padding_side, tokenizer.truncation_side,
         version("tokenizers"), version("transformers"),
     )  # fmt: skip
+
+
+def _forget_last_call(tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Length and padding stay with a tokenizer after a call, though every call sets them anew."""
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
 
 
 def _encode(corpus: Corpus, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> dict[str, Tensor]:

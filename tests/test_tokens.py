@@ -47,8 +47,10 @@ def test_the_second_trial_reads_what_the_first_one_wrote(folder, corpus, tokeniz
     made = load_tokens(corpus, tokenizer, 16)
     assert made["train"]["input_ids"].shape[0] == len(corpus.train)
     assert {len(values) for values in made["valid"].values()} == {len(corpus.valid)}
+    left = tokenizer.backend_tokenizer.to_str()  # what would be saved beside the model
     monkeypatch.setattr(tokens, "_encode", refuse)
     assert equal(load_tokens(corpus, tokenizer, 16), made)
+    assert tokenizer.backend_tokenizer.to_str() == left
 
 
 def test_tokens_are_mapped_into_memory(folder, corpus, tokenizer):
