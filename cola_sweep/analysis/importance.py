@@ -76,7 +76,7 @@ def importance(ranked: pd.DataFrame, parameters: Sequence[Parameter], *, seed: i
     if not axes:
         return "no parameter differs between the ranked runs"
     if len(ranked) < fewest:
-        return f"{len(ranked)} ranked runs are too few for {len(axes)} parameters: it takes {fewest}"
+        return f"{len(ranked)} ranked runs are too few for {len(axes)} parameter(s): it takes {fewest}"
     values = ranked["best"].to_numpy(dtype=float)
     if np.ptp(values) == 0:
         return "all ranked runs have the same value"

@@ -115,7 +115,8 @@ def transfer(ranked: pd.DataFrame) -> Transfer | str:
         return "fewer than two runs logged MCC in and out of domain"
     rows = [_seen_from(held, *halves) for halves in DOMAINS]
     varies = held["mcc_in"].nunique() > 1 and held["mcc_out"].nunique() > 1
-    correlation = held["mcc_in"].corr(held["mcc_out"], method="spearman") if varies else np.nan
+    ranks = held[["mcc_in", "mcc_out"]].rank()
+    correlation = ranks["mcc_in"].corr(ranks["mcc_out"]) if varies else np.nan  # Spearman's: Pearson's of the ranks
     return Transfer(pd.DataFrame(rows), float(correlation), len(held))
 
 
