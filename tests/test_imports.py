@@ -10,8 +10,10 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "cola_sweep"
 TRAINING_LIBRARIES = {"torch", "pytorch_lightning", "torchmetrics", "transformers", "datasets", "wandb"}
 HEAVY = TRAINING_LIBRARIES | {"optuna", "pandas", "scipy", "sklearn", "matplotlib", "seaborn"}
-# What the server may use of the rest of the package: reading sweep files, and the user's error.
-SHARED_WITH_SERVER = {f"cola_sweep{room}" for room in ("", ".errors", ".login", ".parameters", ".space")}
+# What the server may use of the rest of the package: sweep files, the points of their spaces, and the user's error.
+SHARED_WITH_SERVER = {
+    f"cola_sweep{room}" for room in ("", ".axes", ".domains", ".errors", ".login", ".parameters", ".points", ".space")
+}
 # Rooms in the order of the arrows; each may import those before it and its own.
 CORE = ["errors", "config", "metric_names", "parameters", "space"]
 MODULES = sorted(PACKAGE.rglob("*.py"))

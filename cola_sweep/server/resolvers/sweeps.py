@@ -8,12 +8,12 @@ from typing import Any
 import yaml
 
 from cola_sweep.errors import UserError
+from cola_sweep.points import count
 from cola_sweep.server import controller, dispatch, ids, names, run_lists, search, states, trials
 from cola_sweep.server.context import Context
 from cola_sweep.server.graphql import Args, Refused, Resolvers
 from cola_sweep.server.listing import listing
 from cola_sweep.server.resolvers.projects import named
-from cola_sweep.server.search import cells
 from cola_sweep.server.store import projects, runs, sweeps
 from cola_sweep.server.store.projects import Project
 from cola_sweep.server.store.runs import Run
@@ -112,7 +112,7 @@ def _run_count(context: Context, sweep: Sweep, args: Args) -> int:
 def _run_count_expected(context: Context, sweep: Sweep, args: Args) -> int | None:
     """The number of grid points; null for a search without end."""
     spec = trials.spec_of(sweep.config)
-    return cells.count(spec) if spec and spec.method == "grid" else None
+    return count(spec.parameters) if spec and spec.method == "grid" else None
 
 
 @resolvers.field("Sweep", "bestLoss")

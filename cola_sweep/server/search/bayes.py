@@ -1,8 +1,7 @@
 """Bayesian search: Optuna's multivariate TPE with constant liar, rebuilt from the trials each time.
 
 The first trials are random draws, which honour every distribution; then the study replays the trials
-issued and is asked for the next. Bounded parameters are searched as they are, on a log scale where they
-say so; normals and betas by their quantile, whose prior is uniform. Probabilities of categorical values
+issued and is asked for the next, on the axes of `cola_sweep.axes`. Probabilities of categorical values
 shape the random draws alone: TPE learns its own.
 
 Trials under way are told as running, so agents asking at the same time get different points; failed
@@ -16,18 +15,13 @@ from collections.abc import Container, Iterator
 from datetime import UTC, datetime
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.trial import FrozenTrial, TrialState
 
-from cola_sweep.parameters import BOUNDED, Parameter, bounds, canonical
-from cola_sweep.server.search import cells, domains
-from cola_sweep.server.search.random_draws import free_point
-from cola_sweep.server.search.trials import VALUED, Point, Suggestion, Trial, nested, placed, taken
+from cola_sweep import domains
+from cola_sweep.axes import axis
+from cola_sweep.parameters import canonical
+from cola_sweep.points import Point, count, free_point, nested
+from cola_sweep.server.search.trials import VALUED, Suggestion, Trial, placed, taken
 from cola_sweep.space import SweepSpec, read_mapping
 
 # Random trials before the estimate: at most so many, and a third of a capped sweep, but three at least.
@@ -40,20 +34,24 @@ _EPOCH = datetime.fromtimestamp(0, UTC)  # when a trial was makes no difference 
 def next_estimate(spec: SweepSpec, trials: list[Trial], dice: random.Random) -> Suggestion | None:
     """The next point, or None if a finite space has no more."""
     done = taken(trials)
-    total = cells.count(spec)
+    total = count(spec.parameters)
     if total is not None and len(done) >= total:
         return None
     informative = sum(1 for trial in trials if _value(trial) is not None)
     startup = startup_trials(spec)
-    if informative < startup or not any(_axis(p) for p in spec.parameters):
-        point = free_point(spec, done, dice)
+    if informative < startup or not any(axis(p) for p in spec.parameters):
+        point = free_point(spec.parameters, done, dice)
         why = f"random draw: {informative} of the first {startup} trials have a value"
-        return Suggestion(nested(spec, point), why) if point is not None else None
+        return Suggestion(nested(spec.parameters, point), why) if point is not None else None
     for point in _estimates(spec, trials, dice):
         if total is None or canonical(point) not in done:
-            return Suggestion(nested(spec, point), f"TPE over {informative} trials")
-    point = free_point(spec, done, dice)
-    return Suggestion(nested(spec, point), "random draw: TPE proposed points taken") if point is not None else None
+            return Suggestion(nested(spec.parameters, point), f"TPE over {informative} trials")
+    point = free_point(spec.parameters, done, dice)
+    return (
+        Suggestion(nested(spec.parameters, point), "random draw: TPE proposed points taken")
+        if point is not None
+        else None
+    )
 
 
 def warm_up() -> None:
@@ -79,7 +77,7 @@ def _estimates(spec: SweepSpec, trials: list[Trial], dice: random.Random) -> Ite
     storage = _Told(trials)
     study = optuna.create_study(direction=spec.metric.goal, storage=storage)
     number = storage.get_study_id_from_name(study.study_name)
-    axes = {p.name: axis for p in sorted(spec.parameters, key=lambda p: p.name) if (axis := _axis(p))}
+    axes = {p.name: found for p in sorted(spec.parameters, key=lambda p: p.name) if (found := axis(p))}
     for _ in range(_TRIES):
         # As `study.ask` does, which would first compare the axes of all trials to find what they share.
         asked = storage.get_trial(storage.create_new_trial(number))
@@ -137,21 +135,3 @@ def _told(number: int, trial: Trial, state: TrialState, value: float | None) -> 
 def _value(trial: Trial) -> float | None:
     known = trial.state in VALUED and trial.value is not None and math.isfinite(trial.value)
     return trial.value if known else None
-
-
-def _axis(parameter: Parameter) -> BaseDistribution | None:
-    """How Optuna searches the parameter; None if it has one value."""
-    kind, size = parameter.distribution, domains.size(parameter)
-    if size == 1:
-        return None
-    if parameter.values:
-        return CategoricalDistribution(range(size or 0))
-    if kind == "int_uniform":
-        return IntDistribution(int(parameter.min), int(parameter.max))
-    if kind == "q_uniform":
-        assert parameter.steps
-        return IntDistribution(parameter.steps[0], parameter.steps[-1])
-    if kind not in BOUNDED:
-        return FloatDistribution(0.0, 1.0)
-    low, high = bounds(parameter)
-    return FloatDistribution(low, high, log=kind != "uniform") if low < high else None

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from cola_sweep import domains
 from cola_sweep.parameters import Parameter, canonical
-from cola_sweep.server.search import domains
+from cola_sweep.points import Point, point_of
 from cola_sweep.space import SweepSpec
 
 # A run that never started gives its point back; a point whose runs die at once is given up after so many.
@@ -17,9 +18,6 @@ TrialState = Literal["waiting", "running", "complete", "pruned", "failed", "unst
 
 # The states whose value tells the search something.
 VALUED = frozenset({"complete", "pruned"})
-
-# One value per parameter, in the order of the specification.
-Point = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -63,35 +61,9 @@ class Suggestion:
     why: str
 
 
-def nested(spec: SweepSpec, point: Point) -> dict[str, Any]:
-    """The arguments of a point."""
-    params: dict[str, Any] = {}
-    for parameter, value in zip(spec.parameters, point, strict=True):
-        node = params
-        for key in parameter.path[:-1]:
-            node = node.setdefault(key, {})
-        node[parameter.path[-1]] = value
-    return params
-
-
-def point_of(spec: SweepSpec, params: Mapping[str, Any]) -> Point | None:
-    """The point of these arguments, or None if a parameter is missing or outside its space.
-
-    Values of another type that are equal (5 for 5.0) become the space's own.
-    """
-    values = []
-    for parameter in spec.parameters:
-        found, value = _lookup(params, parameter)
-        fitted = domains.fit(parameter, value) if found else None
-        if fitted is None:
-            return None
-        values.append(fitted[0])
-    return tuple(values)
-
-
 def placed(spec: SweepSpec, params: Mapping[str, Any], state: TrialState, value: float | None = None) -> Trial:
     """A trial of these arguments, with its point in the space."""
-    return Trial(params, state, value, point_of(spec, params), spec.parameters)
+    return Trial(params, state, value, point_of(spec.parameters, params), spec.parameters)
 
 
 def taken(trials: Iterable[Trial]) -> set[str]:
@@ -105,12 +77,3 @@ def taken(trials: Iterable[Trial]) -> set[str]:
         else:
             started.add(trial.key)
     return started | {key for key, times in unstarted.items() if times >= ATTEMPTS}
-
-
-def _lookup(params: Mapping[str, Any], parameter: Parameter) -> tuple[bool, Any]:
-    node: Any = params
-    for key in parameter.path:
-        if not isinstance(node, Mapping) or key not in node:
-            return False, None
-        node = node[key]
-    return True, node
