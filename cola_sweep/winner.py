@@ -4,8 +4,8 @@
 
 A small grid sweep, plain W&B YAML, run by the same agents; its report decides, and the model of the winner gets the
 alias `champion`. The seeds are fresh because those of the first sweep chose the configurations: their values are too
-good. Called again it takes up the sweep that is there. Imports `agents`, `champion`, `records`,
-`report` and `snapshot`; wandb and pandas inside functions.
+good. Called again it takes up the sweep that is there. Imports `agents`, `champion`, `hub`,
+`records`, `report` and `snapshot`; wandb and pandas inside functions.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from cola_sweep import agents, champion, kept, records, report, snapshot
 from cola_sweep.connection import ask, connect
 from cola_sweep.errors import UserError
+from cola_sweep.hub import hub_answers
 from cola_sweep.records import Record
 from cola_sweep.snapshot import Snapshot
 
@@ -53,6 +54,7 @@ def main(args: argparse.Namespace) -> int:
             raise UserError(
                 f"--{flag}", got=getattr(args, flag), rule=f"must be at least {least}", fix=f"write --{flag} {least}"
             )
+    hub_answers()  # one look for all trials, which inherit the answer
     env = dict(os.environ)  # now: what wandb adds when it connects is for this process alone
     api, cache, folder = connect(), kept.default_folder(), Path(args.out)
     path = _repeats(api, snapshot.take(api, args.sweep or None, kept_in=cache), args)

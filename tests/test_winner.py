@@ -1,11 +1,13 @@
 """What is repeated, and what happens to the alias, against fakes of the API."""
 
 import argparse
+import dataclasses
 import re
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import wandb
 import yaml
 
 from cola_sweep import champion, snapshot, space, winner
@@ -69,6 +71,27 @@ def test_groups_and_tied_settings_become_settings_of_the_cell() -> None:
 def test_what_cannot_be_repeated_is_one_line(source: snapshot.Snapshot, message: str) -> None:
     with pytest.raises(UserError, match=message):
         winner.plan(source, best=2, seeds=2)
+
+
+def test_the_sweep_that_repeats_is_taken_up_by_its_own_path_and_by_that_of_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = taken()
+    args = argparse.Namespace(best=2, seeds=2)
+    plan = winner.plan(source, best=2, seeds=2)
+    there = [
+        FakeSweep("ada/cola-sweep/other", config=plan | {"parameters": {}}),
+        FakeSweep("ada/cola-sweep/cut", config=plan),
+        FakeSweep("ada/cola-sweep/seeds", config=plan),
+    ]
+    there[1].state = "CANCELED"
+    assert winner._repeats(FakeApi(there, []), source, args) == "ada/cola-sweep/seeds"
+    repeats = dataclasses.replace(source, path="ada/cola-sweep/seeds", config=plan)
+    assert winner._repeats(FakeApi(there, []), repeats, args) == "ada/cola-sweep/seeds"
+    made = []
+    monkeypatch.setattr(wandb, "sweep", lambda config, **names: made.append((config, names)) or "new")
+    assert winner._repeats(FakeApi(there[:2], []), source, args) == "ada/cola-sweep/new"
+    assert made == [(plan, {"entity": "ada", "project": "cola-sweep"})]
 
 
 @pytest.mark.parametrize("flag", ["best", "seeds", "n"])

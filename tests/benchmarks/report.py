@@ -8,6 +8,7 @@ start to its end: first with nothing kept, then again, then after one run has lo
 import argparse
 import http.client
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -44,18 +45,19 @@ def report(folder: Path, *, count: int = 1000) -> list[Row]:
     with serving(data_dir) as address:
         put_tables(address, best)
         env = client_env(address, folder) | {"WANDB_PROJECT": PROJECT, "XDG_CACHE_HOME": str(folder / "kept")}
-        first, page = timed(folder, env)
-        second, same = timed(folder, env)
+        first, first_cpu, page = timed(folder, env)
+        second, second_cpu, same = timed(folder, env)
         assert page == same, "the second report differs from the first"
         with closing(Client(address)) as client:
             rows = epoch_rows(np.random.default_rng(count), EPOCHS, 0.99)
             client.stream(address.user, best[0], EPOCHS * (STEP_ROWS + 2), rows, complete=True, exitcode=0)
-        third, other = timed(folder, env)
+        third, third_cpu, other = timed(folder, env)
         assert "0.990" in other, "the third report does not show what was logged before it"
+    what = f"cola-sweep report, {count} runs of {EPOCHS} epochs, nothing kept"
     return [
-        Row(f"cola-sweep report, {count} runs of {EPOCHS} epochs, nothing kept", f"{first:.1f} s", "< 60 s"),
-        Row("  again, nothing changed, same bytes", f"{second:.1f} s", "< 5 s"),
-        Row("  again, one run changed", f"{third:.1f} s"),
+        Row(what, f"{first:.1f} s ({first_cpu:.1f} s CPU)", "< 60 s"),
+        Row("  again, nothing changed, same bytes", f"{second:.1f} s ({second_cpu:.1f} s CPU)", "< 5 s"),
+        Row("  again, one run changed", f"{third:.1f} s ({third_cpu:.1f} s CPU)"),
     ]
 
 
@@ -123,12 +125,14 @@ def put_tables(address: process.Address, names: list[str]) -> None:
             response.read()
 
 
-def timed(folder: Path, env: Mapping[str, str]) -> tuple[float, str]:
-    """Seconds of one `cola-sweep report`, a process of its own, and the page it wrote."""
-    begin = time.perf_counter()
+def timed(folder: Path, env: Mapping[str, str]) -> tuple[float, float, str]:
+    """Seconds of one `cola-sweep report`, a process of its own, those of CPU in it, and the page it wrote."""
+    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     words = [sys.executable, "-m", "cola_sweep", "report", SWEEP]
     subprocess.run(words, env=env, cwd=folder, stdout=subprocess.DEVNULL, check=True)
-    return time.perf_counter() - begin, (folder / "reports" / SWEEP / "index.html").read_text(encoding="utf-8")
+    seconds, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, cpu, (folder / "reports" / SWEEP / "index.html").read_text(encoding="utf-8")
 
 
 def main() -> None:

@@ -81,7 +81,7 @@ def user(live_server: LiveServer, tmp_path_factory: pytest.TempPathFactory) -> U
     return User(live_server, tmp_path_factory.mktemp("winner"))
 
 
-def test_the_winner_over_seeds_becomes_champion_and_guards_later_reports(user: User) -> None:
+def test_the_winner_over_seeds_becomes_champion_and_guards_reports(user: User) -> None:
     first = user.sweeps("0.7, 0.95")
     said = user.types("cola-sweep", "winner", first, "--best", "2", "--seeds", "2", "--n", "2")
     assert re.search(r"^1\. valid/mcc 0\.\d{3} ± 0\.\d{3} over 2  lr=0\.95$", said, re.MULTILINE), said
@@ -89,12 +89,12 @@ def test_the_winner_over_seeds_becomes_champion_and_guards_later_reports(user: U
     (model,) = user.champions()
     assert f"champion: {model}:v0" in said
 
-    # By the newest sweep, which is that of the seeds, and by the first: what is there is taken up, nothing is run.
-    again = user.types("cola-sweep", "winner")
-    assert again.splitlines()[-1] == f"champion: {model}:v0"
-    assert user.types("cola-sweep", "winner", first, "--best", "2", "--seeds", "2") == again
+    # Again: the sweep that is there is taken up, nothing is run, and all stays as it is.
+    assert user.types("cola-sweep", "winner", first, "--best", "2", "--seeds", "2") == re.sub(
+        r"(?m)^agent.*\n", "", said
+    )
     assert user.champions() == [model]
-
-    # The first sweep's own run of that configuration is no better than the champion.
-    gated = user.types("cola-sweep", "report", first, "--gate", code=1)
-    assert re.search(rf"gate: failed: MCC [+-]0\.\d+ against the champion, {model}:v0 .*1 run\(s\) against 2", gated)
+    seeds = said.splitlines()[0].removeprefix("sweep ")
+    assert f"gate: passed: the winner is the champion, {model}:v0" in user.types(
+        "cola-sweep", "report", seeds, "--gate"
+    )
