@@ -1,6 +1,7 @@
 """What a sweep found: from pulled results to the numbers and sentences a report shows.
 
-Pure; imports pandas, `results` (its type) and `stats`. Knows nothing of HTML or Markdown.
+Imports pandas, `results` (its type), `stats` and `analysis`. Pure, but for looking for annotated data beside the
+sweep's. Knows nothing of HTML or Markdown.
 """
 
 from collections.abc import Iterator
@@ -50,8 +51,7 @@ class Findings:
     """Everything the report says, as values.
 
     `board` is the ranking of `stats.rank` with, beside it, `mcc_in`, `mcc_out`, `best_epoch`, `seconds`
-    and `one_class`; `settings` the same best values by configuration without the seed; `rivals` the winner
-    against each other of the best runs whose predictions are at hand, best first.
+    and `one_class`; `rivals` the winner against each other of the best runs whose predictions are at hand, best first.
 
     From `repeats` on, each field is the answer of the module of its type; where there is none it is None, and
     `absent` says why, by the field's name.
@@ -60,7 +60,6 @@ class Findings:
     results: SweepResults
     board: pd.DataFrame
     parameters: list[Parameter]
-    settings: pd.DataFrame
     predicted: Predicted | None
     rivals: list[Rival]
     warnings: list[str]
@@ -129,7 +128,6 @@ def find(results: SweepResults, *, annotations: Path | None = None) -> Findings:
         results=results,
         board=board,
         parameters=parameters,
-        settings=stats.by_configuration(ranked, setting_columns(parameters)),
         predicted=predicted,
         rivals=_rivals(aligned, ranked),
         warnings=[*_warnings(results, board, predicted), *results.notes],

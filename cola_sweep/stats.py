@@ -115,20 +115,6 @@ def best_so_far(values: Sequence[float], goal: Goal) -> npt.NDArray[np.float64]:
     return better.accumulate(np.where(np.isfinite(array), array, np.nan))
 
 
-def by_configuration(runs: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """Mean, standard deviation (n - 1; NaN for one run) and n of `best`, one row for each setting of `keys`.
-
-    Keys that hold the training seed are the caller's to leave out. Rows are in the order in which the
-    settings first occur.
-    """
-    if not keys:
-        groups = [((), runs["best"])] if len(runs) else []
-    else:
-        groups = list(runs.groupby(list(keys), dropna=False, sort=False)["best"])
-    rows = [(*key, values.mean(), values.std(ddof=1), len(values)) for key, values in groups]
-    return pd.DataFrame(rows, columns=[*keys, "mean", "sd", "n"])
-
-
 def binary(labels: pd.Series) -> npt.NDArray[np.int64]:
     """Class names or 0/1 as 0 (unacceptable) and 1 (acceptable).
 

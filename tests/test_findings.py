@@ -167,14 +167,6 @@ def test_one_run_has_nothing_to_be_compared_with(pulled: results.SweepResults) -
     assert findings.comparison is None
 
 
-def test_settings_put_the_seeds_together(pulled: results.SweepResults) -> None:
-    config = CONFIG | {"parameters": {"lr": {"values": [1, 2]}, "seed": {"values": [1, 2, 3]}}}
-    runs = pulled.runs.head(4).assign(**{"config.lr": [1, 1, 2, 2], "config.seed": [1, 2, 1, 2]})
-    findings = find(dataclasses.replace(pulled, config=config, runs=runs))
-    settings = findings.settings
-    assert settings[["config.lr", "n"]].sort_values("config.lr").to_numpy().tolist() == [[1, 2], [2, 2]]
-
-
 def test_repeated_configurations_are_compared_over_seeds_and_without_repeats_the_reason_is_given(
     pulled: results.SweepResults,
 ) -> None:

@@ -76,16 +76,6 @@ def test_best_so_far_ignores_values_that_are_not_finite() -> None:
     np.testing.assert_array_equal(stats.best_so_far(values, "minimize"), [np.nan, 0.1, 0.1, 0.1, 0.1])
 
 
-def test_by_configuration_gives_mean_spread_and_n() -> None:
-    runs = pd.DataFrame({"config.lr": [1e-5, 2e-5, 1e-5], "config.seed": [1, 1, 2], "best": [0.2, 0.5, 0.4]})
-    table = stats.by_configuration(runs, ["config.lr"])
-    assert table["n"].tolist() == [2, 1]
-    assert table["mean"].tolist() == pytest.approx([0.3, 0.5])
-    assert table["sd"].iloc[0] == pytest.approx(np.std([0.2, 0.4], ddof=1))
-    assert np.isnan(table["sd"].iloc[1])
-    assert stats.by_configuration(runs, [])["n"].tolist() == [3]
-
-
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
 def test_mcc_is_scikit_learns(pairs: list[tuple[bool, bool]]) -> None:
     labels, predicted = np.array(pairs, dtype=np.int64).T
