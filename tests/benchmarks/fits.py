@@ -1,0 +1,202 @@
+"""Whole fits under Lightning: what logging adds to a step, and a GPU's epochs beside the tutorial's way.
+
+Parts of `tests.benchmarks.training`. Reads /proc: Linux alone.
+"""
+
+import dataclasses
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from cola_sweep.data import ColaDataModule
+from cola_sweep.model import AcceptabilityModel
+from cola_sweep.train import LOG_EVERY
+from tests.benchmarks.server import Row, serving
+from tests.benchmarks.setting import Padded, Setting, Trainee, environment, ratio
+from tests.system.conftest import client_env
+
+
+class Bare(AcceptabilityModel):
+    """The model, with nothing logged and no metric."""
+
+    def training_step(self, batch: Any, _: int) -> Tensor:
+        return functional.cross_entropy(self(batch), batch["labels"])
+
+
+class Clock(pl.Callback):
+    """CPU milliseconds a step after the first `skip`, of this process and of all that it started."""
+
+    def __init__(self, skip: int) -> None:
+        self._skip = skip
+        self._steps = 0
+        self._start = 0.0
+        self.cost = 0.0
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self._steps += 1
+        if self._steps == self._skip:
+            self._start = tree_cpu()
+
+    def on_train_end(self, *_: Any) -> None:
+        self.cost = 1e3 * (tree_cpu() - self._start) / (self._steps - self._skip)
+
+
+def logging(setting: Setting, *, turns: int = 3, steps: int = 300, idle: float = 20.0) -> list[Row]:
+    """What is logged costs the same whatever is trained, so a model of no size shows it, beside a step of the real one.
+
+    wandb's own process also works by the clock, so what it uses in `idle` seconds is counted to a step by its length.
+    """
+    import wandb
+
+    tokenizer = setting.tokenizer()
+    data = ColaDataModule(setting.config, setting.corpus, tokenizer)
+    trainee = Trainee.usual(setting)
+    batches = list(data.train_dataloader())[:8]
+    whole: list[float] = []
+    ways: dict[str, list[float]] = {"bare": [], "off": [], "offline": [], "online": []}
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder) / "server") as address:
+        kept = {name: value for name, value in client_env(address, Path(folder)).items() if name.startswith("WANDB_")}
+        with environment(**kept):
+            wandb.teardown()  # it may have read another environment
+            for _ in range(turns):
+                start = time.process_time()
+                for batch in batches:
+                    trainee.step(batch)
+                whole.append(1e3 * (time.process_time() - start) / len(batches))
+                for way, costs in ways.items():
+                    costs.append(_log_steps(setting, data, len(tokenizer), way, steps))
+            with wandb.init(project="benchmark"):
+                start = tree_cpu()
+                time.sleep(idle)
+                by_clock = (tree_cpu() - start) / idle * median(whole)
+            wandb.teardown()
+
+    def over(way: str, base: str) -> float:
+        return median(a - b for a, b in zip(ways[way], ways[base], strict=True))
+
+    def row(what: str, cost: float, target: str = "") -> Row:
+        return Row(what, f"{cost:.2f} ms, {cost / median(whole):.1%} of a step", target)
+
+    return [
+        Row("CPU of a step that logs nothing", f"{median(whole):.0f} ms ({min(whole):.0f} - {max(whole):.0f})"),
+        row("  metrics and Lightning's `log`", over("off", "bare")),
+        row("  wandb offline", over("offline", "off")),
+        row("  wandb online", over("online", "off")),
+        row("  wandb online, by the clock", by_clock),
+        row("  all of it, online", over("online", "bare") + by_clock, "< 3 %"),
+    ]
+
+
+def _log_steps(setting: Setting, data: ColaDataModule, vocabulary: int, way: str, steps: int) -> float:
+    """Milliseconds a step of a model of no size."""
+    import wandb
+    from transformers import BertConfig, BertModel
+
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    encoder = BertModel(BertConfig(vocab_size=vocabulary, **sizes), add_pooling_layer=False)
+    model = (Bare if way == "bare" else AcceptabilityModel)(encoder, setting.config, setting.corpus.valid.domains)
+    run = wandb.init(project="benchmark", mode=way) if way in ("offline", "online") else None  # type: ignore[arg-type]
+    clock = Clock(skip=steps // 10)
+    trainer = _trainer(
+        accelerator="cpu", max_steps=steps, callbacks=[clock],
+        log_every_n_steps=min(LOG_EVERY, len(data.train_dataloader())),
+        logger=pl.loggers.WandbLogger(experiment=run) if run else False,
+    )  # fmt: skip
+    trainer.fit(model, data)
+    if run:
+        run.finish()
+    return clock.cost
+
+
+class Tutorial(AcceptabilityModel):
+    """The model with the optimizer as it is usually written."""
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(self.parameters(), lr=self.config.lr)
+
+
+class Epochs(pl.Callback):
+    """Seconds of each epoch's training."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self._start = 0.0
+
+    def on_train_epoch_start(self, *_: Any) -> None:
+        self._start = _now()
+
+    def on_train_epoch_end(self, *_: Any) -> None:
+        self.seconds.append(_now() - self._start)
+
+
+def gpu(setting: Setting, *, turns: int = 3, epochs: int = 3, compiled: Sequence[str] = ("off", "on")) -> list[Row]:
+    """Fits under Lightning, without a logger; the tutorial's way has padding to 128, a DataLoader and plain AdamW."""
+    tokenizer = setting.tokenizer()
+    padded = Padded(setting, tokenizer, whole=True)
+    loader = torch.utils.data.DataLoader(
+        padded.rows, batch_size=setting.config.batch_size, shuffle=True, collate_fn=padded.collate,  # type: ignore[arg-type]
+        num_workers=2, persistent_workers=True,
+    )  # fmt: skip
+
+    def fit(how: str) -> list[float]:
+        clock = Epochs()
+        trainer = _trainer(max_epochs=epochs, callbacks=[clock], logger=False)
+        if how == "tutorial":
+            trainer.fit(setting.model(Tutorial), loader)
+        else:
+            config = dataclasses.replace(setting.config, compile=how, epochs=epochs)
+            changed = dataclasses.replace(setting, config=config)
+            trainer.fit(changed.model(), ColaDataModule(config, setting.corpus, tokenizer))
+        return clock.seconds
+
+    fits: dict[str, list[list[float]]] = {how: [] for how in ("tutorial", *compiled)}
+    for _ in range(turns):
+        for how, taken in fits.items():
+            taken.append(fit(how))
+    rows = []
+    for how, taken in fits.items():
+        name = "the tutorial's way" if how == "tutorial" else f"ours, compile {how}"
+        firsts, lasts = ([seconds[epoch] for seconds in taken] for epoch in (0, -1))
+        rows.append(Row(f"first / last epoch, {name}", f"{median(firsts):.2f} / {median(lasts):.2f} s"))
+        if how != "tutorial":
+            rows.append(Row("  the tutorial's over it, last epoch", ratio([s[-1] for s in fits["tutorial"]], lasts)))
+    return rows
+
+
+def tree_cpu() -> float:
+    """CPU seconds of this process and of all that it started, those that ended included."""
+    used: dict[int, tuple[int, float]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:  # it has just ended
+                continue
+            used[int(entry.name)] = int(fields[1]), sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    tree, found = {os.getpid()}, True
+    while found:
+        found = {pid for pid, (parent, _) in used.items() if parent in tree} - tree
+        tree |= found
+    return sum(used[pid][1] for pid in tree)
+
+
+def _trainer(**settings: Any) -> pl.Trainer:
+    return pl.Trainer(
+        devices=1, gradient_clip_val=1.0, limit_val_batches=0, enable_checkpointing=False, enable_model_summary=False,
+        enable_progress_bar=False, **settings,
+    )  # fmt: skip
+
+
+def _now() -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
