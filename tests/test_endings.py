@@ -2,7 +2,7 @@ import signal
 
 import pytest
 
-from cola_sweep.endings import Stopped, StopRequest, TrialFailed, exit_code, stop_requests
+from cola_sweep.endings import Stopped, StopRequest, TrialFailed, exit_code, memory_failures, stop_requests
 from cola_sweep.errors import UserError
 
 
@@ -58,3 +58,53 @@ def test_handlers_come_back() -> None:
 
 def test_nothing_is_checked_before_a_signal() -> None:
     StopRequest().check()
+
+
+def test_the_servers_stop_is_told_from_ctrl_c_and_is_no_second_one() -> None:
+    with stop_requests() as stop:
+        stop.deferred = True
+        stop.from_server()
+        stop.from_server()
+        with pytest.raises(Stopped, match="stopped by the server") as caught:
+            stop.check()
+    assert caught.value.by_server
+    assert exit_code(caught.value) == 130
+
+
+def test_the_agents_sigterm_and_the_servers_word_are_one_stop() -> None:
+    with stop_requests() as stop:
+        stop.deferred = True
+        signal.raise_signal(signal.SIGTERM)
+        stop.from_server()
+        with pytest.raises(Stopped) as caught:
+            stop.check()
+    assert (caught.value.signum, caught.value.by_server) == (signal.SIGTERM, True)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.\nand more"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes."),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 4 bytes."),
+    ],
+)
+def test_out_of_memory_fails_with_the_sizes(error: Exception) -> None:
+    said = r"^out of memory with batch_size 512: \S.*$"
+    with pytest.raises(TrialFailed, match=said) as caught, memory_failures("batch_size 512"):
+        raise error
+    assert caught.value.__cause__ is error
+    assert "\n" not in str(caught.value)
+
+
+def test_torchs_own_words_are_known() -> None:
+    torch = pytest.importorskip("torch")
+    assert issubclass(torch.OutOfMemoryError, RuntimeError)
+    with pytest.raises(TrialFailed, match="out of memory"), memory_failures("batch_size 1"):
+        torch.empty(10**15)
+
+
+def test_another_error_stays_what_it_is() -> None:
+    with pytest.raises(RuntimeError, match="shapes"), memory_failures("batch_size 1"):
+        raise RuntimeError("shapes do not fit")
