@@ -13,6 +13,7 @@ from cola_sweep.metric_names import METRIC_NAMES, summary_rule
 if TYPE_CHECKING:
     import wandb
 
+ENDING = {"cost/seconds", "predictions"}  # a key each of the two rows that a trial logs when it ends
 Row = Sequence[Any]  # metrics by name, and the optimizer's step, if any: a pair, for JSON has no tuples
 
 
@@ -53,10 +54,10 @@ def summary(name: str, rows: Sequence[Row]) -> dict[str, float]:
 
 
 def known_rows(run: "wandb.Run") -> int:
-    """How many rows of Lightning's the run has; what the trial itself logs in the end names no epoch."""
+    """How many rows the run has from its logger; what a trial logs in the end, past the logger, is no such row."""
     if not run.resumed:
         return 0
     import wandb
 
     path = f"{run.entity}/{run.project}/{run.id}"
-    return sum(1 for _ in wandb.Api().run(path).scan_history(keys=["epoch"]))
+    return sum(not ENDING & row.keys() for row in wandb.Api().run(path).scan_history())

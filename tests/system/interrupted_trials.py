@@ -16,6 +16,7 @@ from typing import Any
 import wandb
 
 from cola_sweep import model, resume, train
+from cola_sweep.replay import ENDING
 
 TIMES = ("_timestamp", "_runtime")
 
@@ -54,7 +55,7 @@ def look(run_id: str) -> dict[str, Any]:
     summary = run.summary._json_dict
     return {
         "state": run.state,
-        "rows": [row for row in rows if "epoch" in row],
+        "rows": [row for row in rows if not ENDING & row.keys()],
         "costs": [row["cost/seconds"] for row in rows if "cost/seconds" in row],
         "tables": sum("predictions" in row for row in rows),
         "summary": {key: value for key, value in summary.items() if key.startswith(("train", "valid", "best"))},
@@ -70,17 +71,16 @@ def main(corpus: str, checkpoint: str) -> None:
         f"--data={corpus}", f"--checkpoint={checkpoint}", "--epochs=4", "--batch-size=8", "--lr=0.02",
         "--max-length=16", "--dropout=0.1",
     ]  # fmt: skip
-    preemptible = {"COLA_SWEEP_PREEMPTIBLE": "1"}
-    codes = {
-        "whole": [attempt("whole", flags)],
-        "killed": [attempt("killed", flags, step, signal.SIGKILL) for step in (8, 20)] + [attempt("killed", flags)],
-        "preempted": [attempt("preempted", flags, 14, signal.SIGTERM, **preemptible)],
-    }
-    run = wandb.Api().run("interrupted/preempted")
+    codes = [
+        attempt("whole", flags),
+        attempt("cut", flags, 8, signal.SIGKILL),
+        attempt("cut", flags, 20, signal.SIGTERM, COLA_SWEEP_PREEMPTIBLE="1"),
+    ]
+    run = wandb.Api().run("interrupted/cut")
     between = {"state": run.state, "sent": [file.name for file in run.files(pattern="resume/%")]}
-    codes["preempted"].append(attempt("preempted", flags, folder="there"))
+    codes.append(attempt("cut", flags, folder="there"))
     left = [str(path) for path in Path().glob("*/wandb/trials/*")]
-    print(json.dumps({"codes": codes, "between": between, "left": left, **{name: look(name) for name in codes}}))
+    print(json.dumps({"codes": codes, "between": between, "left": left, "whole": look("whole"), "cut": look("cut")}))
 
 
 if __name__ == "__main__":

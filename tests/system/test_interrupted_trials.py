@@ -1,4 +1,4 @@
-"""Trials that were killed or preempted come to the same end as one that was left alone, through the real client."""
+"""A trial that is cut off goes on, on another machine too, as if nothing had been; through the real client."""
 
 import json
 import sys
@@ -19,28 +19,23 @@ def seen(
     """What `interrupted_trials` saw, in one process for all tests: most of its time is imports."""
     folder = tmp_path_factory.mktemp("interrupted")
     words = [sys.executable, "-m", "tests.system.interrupted_trials", str(tiny_corpus), str(tiny_checkpoint)]
-    done = live_server.run(*words, cwd=folder, timeout=500, PYTHONPATH=str(ROOT), COLA_SWEEP_HUB="0")
+    done = live_server.run(*words, cwd=folder, timeout=900, PYTHONPATH=str(ROOT), COLA_SWEEP_HUB="0")
     print(done.stdout, done.stderr)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_the_codes_say_what_happened(seen: Any) -> None:
-    assert seen["codes"] == {"whole": [0], "killed": [-9, -9, 0], "preempted": [143, 0]}
-
-
-@pytest.mark.parametrize("name", ["killed", "preempted"])
-def test_an_interrupted_trial_ends_as_if_nothing_had_been(seen: Any, name: str) -> None:
-    whole, other = seen["whole"], seen[name]
+def test_a_trial_killed_and_preempted_ends_as_one_that_was_left_alone(seen: Any) -> None:
+    assert seen["codes"] == [0, -9, 143, 0]
+    assert seen["between"] == {"state": "preempted", "sent": ["resume/epoch-00003.tar"]}
+    whole, cut = seen["whole"], seen["cut"]
     assert sum("valid/mcc" in row for row in whole["rows"]) == 4
-    assert other["rows"] == whole["rows"], "no row twice, none missing, none different"
-    assert other["weights"] == whole["weights"]
+    assert cut["rows"] == whole["rows"], "no row twice, none missing, none different"
     assert set(whole["weights"]) == {"model.safetensors", "head.safetensors"}
-    assert other["summary"] == whole["summary"], "best and last of all epochs, not of the last process's"
-    assert (other["state"], other["tables"], len(other["costs"])) == ("finished", 1, 1)
-    assert other["ended badly"] == []
+    assert cut["weights"] == whole["weights"]
+    assert cut["summary"] == whole["summary"], "best and last of all epochs, not of the last process's"
+    assert (cut["state"], cut["tables"], len(cut["costs"]), cut["ended badly"]) == ("finished", 1, 1, [])
 
 
 def test_nothing_is_kept_once_a_trial_has_its_result(seen: Any) -> None:
     assert seen["left"] == []
-    assert [seen[name]["sent"] for name in ("whole", "killed", "preempted")] == [[], [], []]
-    assert seen["between"] == {"state": "preempted", "sent": ["resume/epoch-00002.tar"]}
+    assert seen["whole"]["sent"] == seen["cut"]["sent"] == []
