@@ -23,6 +23,7 @@ from cola_sweep import connection, figures, report, results
 from cola_sweep.analysis import importance
 from cola_sweep.errors import UserError
 from cola_sweep.findings import find
+from cola_sweep.reporting import answer
 from tests.fake_sweep import PATH, FakeApi, FakeSweep, changed, empty, fake_runs
 
 EVIL = '<script>alert(1)</script> | "x" `y` [z](javascript:alert(2)) *b*'
@@ -276,6 +277,21 @@ def test_seeds_of_one_configuration_are_put_together(pulled: results.SweepResult
     assert "Configurations over seeds" in visible(page)
     assert f"1e-5 32 c {mean}" in visible(page)
     assert f"| 1e-5 | 32 | c | {mean} |" in markdown
+
+
+def test_a_winner_is_not_held_against_another_seed_of_itself(pulled: results.SweepResults) -> None:
+    order = find(pulled).ranked["id"].tolist()
+    same = pulled.runs["id"].isin(order[:2])
+    settings = {name: pulled.runs[name].where(~same, 7) for name in ("config.lr", "config.batch_size")}
+    found = find(changed(pulled, **settings, **{"config.checkpoint": "c"}))
+    second = answer.next_configuration(found)
+    assert second is not None
+    assert second["id"] == order[2]
+    headline, detail = answer.verdict(found)
+    assert headline.endswith("the next configuration")
+    assert f"against {second['name']} on the same 300 sentences" in detail
+    alone = find(changed(pulled, **{"config.lr": 1.0, "config.batch_size": 1, "config.checkpoint": "c"}))
+    assert answer.verdict(alone) == ("Nothing to compare with", "All ranked runs have the same settings.")
 
 
 @pytest.mark.usefixtures("no_figures")

@@ -46,10 +46,11 @@ def parallel(findings: Findings) -> Figure | LeftOut:
         + ", ".join(f"{p.name} {show_value(run[p.column])}" for p in parameters)
         for _, run in runs.iterrows()
     ]
-    few = "" if len(runs) == len(ranked) else f" ({len(runs)} of {len(ranked):,}, evenly spread over the ranking)"
+    few = "" if len(runs) == len(ranked) else f"{len(runs)}, evenly spread over the ranking, of "
+    others = f"the next {min(BEST, len(runs)) - 1} blue" if len(runs) > 2 else "the other blue"
     caption = (
-        f"Every ranked run{few} as a line over its settings to its best {metric}: the winner orange, "
-        f"the next {BEST - 1} blue."
+        f"Each of {few}{len(ranked):,} ranked runs as a line over its settings to its best {metric}: "
+        f"the winner orange, {others}."
     )
     return drawing("parallel", caption, lambda axes: _draw(axes, axes_of), size=WIDE, titles=titles)
 

@@ -36,7 +36,11 @@ def learning_curves(findings: Findings) -> Figure | LeftOut:
         axes.figure.legend(fontsize=8.5, loc="outside lower center", ncols=2)
 
     grey = f": the best {len(CURVES)} runs in colour, {shown - len(CURVES)} others in grey"
-    return drawing("learning-curves", f"{metric} after each epoch{grey if len(curves) > len(CURVES) else ''}.", draw)
+    return drawing(
+        "learning-curves",
+        f"{metric} of {shown} runs after each epoch{grey if len(curves) > len(CURVES) else ''}.",
+        draw,
+    )
 
 
 def losses(findings: Findings) -> Figure | LeftOut:

@@ -56,6 +56,8 @@ def against(findings: Findings, parameter: Parameter) -> Figure | LeftOut:
     runs = ranked if parameter.scale == "categorical" else ranked[has_value]
     if len(runs) < 2:
         return LeftOut(f"{metric} against {parameter.name}", "fewer than two ranked runs have a value of it")
+    if runs[parameter.column].nunique(dropna=False) < 2:
+        return LeftOut(f"{metric} against {parameter.name}", "all ranked runs have the same value of it")
     won = runs.index[0] == ranked.index[0]
     means = _means(runs, parameter)
     caption = f"Best {metric} of each of {len(runs):,} runs against {parameter.name}"
@@ -223,10 +225,12 @@ def seeds(findings: Findings) -> Figure | LeftOut:
         axes.set_ylim(len(best) - 0.4, -0.5)
         axes.set(xlabel=short(metric, 50))
 
-    cut = f"the best {len(best)} of {len(repeated)}" if len(repeated) > len(best) else f"all {len(best)}"
+    cut = f"the best {len(best)} of {len(repeated)} configurations"
+    if len(best) == len(repeated):
+        cut = f"all {len(best)} configurations" if len(best) > 1 else "the one configuration"
     labels = ", ".join(key.removeprefix("config.") for key in repeats.keys)
     caption = (
-        f"Best {metric} of each run (dots) of {cut} configurations run more than once ({labels}); "
+        f"Best {metric} of each run (dots) of {cut} run more than once ({labels}); "
         "diamonds are means with their 95% interval over runs (Student's t)."
     )
     return drawing("seeds", caption, draw)

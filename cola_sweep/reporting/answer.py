@@ -161,26 +161,42 @@ def seed_verdict(findings: Findings) -> tuple[str, str] | None:
 
 
 def verdict(findings: Findings) -> tuple[str, str]:
-    """Winner against runner-up: a headline and the numbers behind it."""
-    ranked, comparison = findings.ranked, findings.comparison
+    """Winner against the best run of another configuration: a headline and the numbers behind it."""
+    ranked = findings.ranked
     if len(ranked) < 2:
         return ("Nothing to compare with", "Only one run can be ranked.") if len(ranked) else ("No winner yet", "")
-    second = ranked.iloc[1]["name"]
+    second = next_configuration(findings)
+    if second is None:
+        return "Nothing to compare with", "All ranked runs have the same settings."
+    comparison = next((rival.comparison for rival in findings.rivals if rival.id == second["id"]), None)
     if comparison is None:
-        return "Not tested", f"The predictions of the winner and of {second} cannot be paired sentence by sentence."
+        other = f"The predictions of the winner and of {second['name']}"
+        return "Not tested", f"{other} cannot be paired sentence by sentence."
+    who = "the runner-up" if second["rank"] == 2 else "the next configuration"
     headline = {
-        "first": "Yes: better than the runner-up",
-        "tie": "A tie with the runner-up",
-        "second": "No: by MCC the runner-up is better",
+        "first": f"Yes: better than {who}",
+        "tie": f"A tie with {who}",
+        "second": f"No: by MCC {who} is better",
     }[comparison.verdict]
     gap = comparison.difference
     few = comparison.only_first + comparison.only_second < stats.FEWEST_DISCORDANT
     detail = (
-        f"MCC {show_metric(gap.value, '+')} against {second} on the same {count(gap.n, 'sentence')} "
-        f"({with_ends(gap, '+')}). Only the winner is right on {comparison.only_first:,}, only the runner-up on "
-        f"{comparison.only_second:,}{', too few to tell them apart' if few else ''}."
+        f"MCC {show_metric(gap.value, '+')} against {second['name']} on the same {count(gap.n, 'sentence')} "
+        f"({with_ends(gap, '+')}). Only the winner is right on {comparison.only_first:,}, only the other on "
+        f"{comparison.only_second:,}{', too few to tell them apart' if few else ''}. Single runs: another seed may "
+        "turn this round."
     )
     return headline, detail
+
+
+def next_configuration(findings: Findings) -> "pd.Series[Any] | None":
+    """The best run with other settings than the winner's; a run that differs in its seed alone is no rival."""
+    columns = [parameter.column for parameter in findings.parameters if not parameter.is_seed]
+    others = findings.ranked.iloc[1:]
+    if columns:
+        settings = findings.ranked[columns].astype(str)
+        others = others[(settings.iloc[1:] != settings.iloc[0]).any(axis=1)]
+    return None if others.empty else others.iloc[0]
 
 
 def at_what_cost(findings: Findings) -> Answer:

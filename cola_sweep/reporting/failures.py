@@ -35,6 +35,11 @@ def failures(findings: Findings, gallery: Gallery) -> Iterator[Block]:
         )
     for title, table in predicted.groups.items():
         yield _cut(group_table(f"By {group_title(title)}", group_title(title), table), f"by-{title}.csv", GROUPS)
+    if findings.phenomena is not None:
+        note = (
+            "A sentence may show several phenomena, and then counts in each. Annotations: Warstadt and Bowman (2019)."
+        )
+        yield replace(group_table("By phenomenon", "phenomenon", findings.phenomena), note=note)
     if findings.mistakes:
         yield from _mistakes(findings.mistakes)
     if len(predicted.worst):

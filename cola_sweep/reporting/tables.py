@@ -27,6 +27,8 @@ def of(findings: Findings) -> Iterator[tuple[str, pd.DataFrame]]:
     if findings.predicted:
         for name, group in findings.predicted.groups.items():
             yield f"by-{name}", group
+    if findings.phenomena is not None:
+        yield "by-phenomenon", findings.phenomena
     if findings.mistakes:
         yield "always-wrong", findings.mistakes.always_wrong
         yield "differing", findings.mistakes.differing
