@@ -33,11 +33,12 @@ PRELOAD = (
     "transformers", "transformers.data.data_collator", "transformers.models.bert.modeling_bert",
     "transformers.models.bert.tokenization_bert", "transformers.models.distilbert.modeling_distilbert",
     "transformers.models.electra.modeling_electra", "transformers.models.mpnet.modeling_mpnet",
-    "wandb", "wandb.apis.public", "wandb.integration.sklearn", "wandb.sdk.wandb_run", "matplotlib.backends.backend_agg",
-    "seaborn", "sklearn.calibration", "sklearn.metrics", "cola_sweep.artifacts", "cola_sweep.callbacks",
-    "cola_sweep.checkpoints", "cola_sweep.connection", "cola_sweep.cost", "cola_sweep.data", "cola_sweep.inputs",
-    "cola_sweep.model", "cola_sweep.plots", "cola_sweep.provenance", "cola_sweep.resume", "cola_sweep.samples",
-    "cola_sweep.tracking", "cola_sweep.unfinished",
+    "wandb", "wandb.apis._generated", "wandb.apis.public.api", "wandb.apis.public.runs", "wandb.integration.sklearn",
+    "wandb.sdk.artifacts._generated", "wandb.sdk.artifacts.artifact", "wandb.sdk.wandb_run",
+    "matplotlib.backends.backend_agg", "seaborn", "sklearn.calibration", "sklearn.metrics", "cola_sweep.artifacts",
+    "cola_sweep.callbacks", "cola_sweep.checkpoints", "cola_sweep.connection", "cola_sweep.cost", "cola_sweep.data",
+    "cola_sweep.inputs", "cola_sweep.model", "cola_sweep.plots", "cola_sweep.provenance", "cola_sweep.resume",
+    "cola_sweep.samples", "cola_sweep.tracking", "cola_sweep.unfinished",
 )  # fmt: skip
 # Keep numpy's and Arrow's libraries from starting threads when they are loaded. The trial's own values come back
 # with its environment, too late for these two: its numpy stays at one thread, which torch has nothing to do with.

@@ -104,8 +104,8 @@ def start(folder: Path, *, times: int = 5) -> list[Row]:
                     trials.append(
                         timed(folder / f"{name}.json", env | {"COLA_SWEEP_WARM": socket, "WANDB_RUN_ID": name})
                     )
-    assert all(len(trial["imports"]) > 1000 for trial in cold)
-    assert all(len(trial["imports"]) < 200 for trial in warm), "a trial that was to be warm started cold"
+    most = min(len(trial["imports"]) for trial in cold) / 2
+    assert all(len(trial["imports"]) < most for trial in warm), "a trial that was to be warm started cold"
     rows = []
     previous = "spawn"
     for moment in ("program", "imports", "run", "step", "fit", "end"):

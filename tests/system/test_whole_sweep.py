@@ -91,6 +91,9 @@ def sweep(shell: Shell, tiny_corpus: Path, tiny_checkpoint: Path) -> str:
     assert path is not None, said
     said = shell.type("cola-sweep", "agents", path[1], "--n", "2")
     assert {"agent 1", "agent 2"} <= set(re.findall(r"^agent \d", said, re.MULTILINE))
+    if sys.platform == "linux":
+        assert "warm: ready" in said
+        assert "starts cold" not in said
     return path[1]
 
 
