@@ -35,12 +35,8 @@ def learning_curves(findings: Findings) -> Figure | LeftOut:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.figure.legend(fontsize=8.5, loc="outside lower center", ncols=2)
 
-    grey = f": the best {len(CURVES)} runs in colour, {shown - len(CURVES)} others in grey"
-    return drawing(
-        "learning-curves",
-        f"{metric} of {shown} runs after each epoch{grey if len(curves) > len(CURVES) else ''}.",
-        draw,
-    )
+    grey = f": the best {len(CURVES)} in colour, {shown - len(CURVES)} others in grey" if shown > len(CURVES) else ""
+    return drawing("learning-curves", f"{metric} of {shown} runs after each epoch{grey}.", draw)
 
 
 def losses(findings: Findings) -> Figure | LeftOut:
