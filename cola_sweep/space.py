@@ -7,7 +7,7 @@ refused by both, with the same line.
 >>> [(p.name, p.values) for p in spec.parameters]
 [('lr', (0.1, 0.2))]
 
-Imports yaml, and of ours the error and `parameters`.
+Imports of ours the error, `document` and `parameters`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,14 +15,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
+from cola_sweep.document import parse
 from cola_sweep.errors import UserError
 from cola_sweep.parameters import BOUNDED, Finding, Parameter, read_parameter
 
 METHODS = ("grid", "random", "bayes")
 TOP_KEYS = frozenset(
-    {"method", "metric", "parameters", "early_terminate", "run_cap", "program", "command", "name", "description"}
+    {
+        "method",
+        "metric",
+        "metrics",
+        "parameters",
+        "early_terminate",
+        "run_cap",
+        "program",
+        "command",
+        "name",
+        "description",
+    }
     | {"entity", "project", "controller", "scheduler", "settings", "apiVersion", "kind", "job", "image_uri"}
 )
 
@@ -60,6 +70,7 @@ class SweepSpec:
     Attributes:
         method: grid, random, bayes; `custom` where `controller` or `scheduler` does the search.
         parameters: the leaves of the tree, in the file's order.
+        metrics: of a search for several at once, which a scheduler's alone can be.
         controller: `local` when `wandb controller` searches, else empty.
         engine: of `wandb sweep-scheduler` when it searches, else empty.
         warnings: legal, but likely not what was meant.
@@ -68,6 +79,7 @@ class SweepSpec:
     method: str
     parameters: tuple[Parameter, ...]
     metric: Metric | None = None
+    metrics: tuple[Metric, ...] = ()
     early_terminate: Hyperband | None = None
     run_cap: int | None = None
     program: str | None = None
@@ -85,12 +97,20 @@ def read_file(path: Path) -> SweepSpec:
     Raises:
         UserError: the file cannot be read, or breaks a rule; names file, line and key path.
     """
+    return read_text(file_text(path), str(path))
+
+
+def file_text(path: Path) -> str:
+    """The text of a sweep file.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise UserError(str(path), rule=f"cannot be read: {reason}", fix="give the path of a sweep file") from None
-    return read_text(text, str(path))
 
 
 def read_text(text: str, source: str = "") -> SweepSpec:
@@ -99,27 +119,21 @@ def read_text(text: str, source: str = "") -> SweepSpec:
     Raises:
         UserError: not YAML, or it breaks a rule; names the key path.
     """
+    document = parse(text, source)
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        lines = dict(_lines(root, ()))
-        data = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        where = f"{source}:{line}" if source else f"line {line}"
-        raise UserError(where, rule=f"is not YAML: {error.problem}", fix="correct the line") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(source or "sweep", rule=f"is not YAML: {error}", fix="correct the text") from None
-    try:
-        return read_mapping(data)
+        return read_mapping(document.data)
     except UserError as error:
         if not source:
             raise
-        where = f"{source}:{_line_of(lines, error.where)}: {error.where}"
+        where = f"{source}:{document.line(error.where)}: {error.where}"
         raise UserError(where, got=error.got, rule=error.rule, fix=error.fix) from None
 
 
-def read_mapping(data: Any) -> SweepSpec:
+def read_mapping(data: Any, errors: list[UserError] | None = None) -> SweepSpec:
     """Read a sweep that is parsed already.
+
+    Args:
+        errors: where given, what is wrong with a parameter is added to it, and the parameter left out.
 
     Raises:
         UserError: it breaks a rule; names the key path.
@@ -136,8 +150,9 @@ def read_mapping(data: Any) -> SweepSpec:
     metric = _metric(data.get("metric"))
     spec = SweepSpec(
         method=_method(data.get("method"), elsewhere),
-        parameters=tuple(_leaves(_tree(data, elsewhere), (), warnings)),
+        parameters=tuple(_leaves(_tree(data, elsewhere), (), warnings, errors)),
         metric=metric,
+        metrics=_metrics(data.get("metrics"), elsewhere),
         early_terminate=_hyperband(data.get("early_terminate"), metric),
         run_cap=_count(data.get("run_cap"), "run_cap"),
         program=_text(data, "program"),
@@ -206,29 +221,51 @@ def _tree(data: Mapping[str, Any], elsewhere: bool) -> Mapping[str, Any]:
     return tree
 
 
-def _leaves(tree: Mapping[str, Any], path: tuple[str, ...], warnings: list[Finding]) -> Iterator[Parameter]:
+def _leaves(
+    tree: Mapping[str, Any], path: tuple[str, ...], warnings: list[Finding], errors: list[UserError] | None
+) -> Iterator[Parameter]:
     for name, entry in tree.items():
         here = (*path, str(name))
         # A parameter may itself be called "parameters": then its entry holds constraints, not a tree.
         nested = entry.get("parameters") if isinstance(entry, Mapping) else None
         if isinstance(nested, Mapping) and nested:
-            yield from _leaves(nested, here, warnings)
-        else:
+            yield from _leaves(nested, here, warnings, errors)
+            continue
+        try:
             yield read_parameter(entry, here, warnings)
+        except UserError as error:
+            if errors is None:
+                raise
+            errors.append(error)
 
 
-def _metric(entry: Any) -> Metric | None:
+def _metric(entry: Any, where: str = "metric") -> Metric | None:
     if entry is None:
         return None
     if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str) or not entry["name"]:
-        raise UserError("metric.name", got=entry, rule="must be the name of a logged metric", fix="write valid/mcc")
+        raise UserError(f"{where}.name", got=entry, rule="must be the name of a logged metric", fix="write valid/mcc")
     goal = entry.get("goal", "minimize")
     if goal not in ("minimize", "maximize"):
-        raise UserError("metric.goal", got=goal, rule="must be minimize or maximize", fix="write goal: maximize")
+        raise UserError(f"{where}.goal", got=goal, rule="must be minimize or maximize", fix="write goal: maximize")
     target = entry.get("target")
     if target is not None and (isinstance(target, bool) or not isinstance(target, int | float)):
-        raise UserError("metric.target", got=target, rule="must be a number", fix="write for example 0.6")
+        raise UserError(f"{where}.target", got=target, rule="must be a number", fix="write for example 0.6")
     return Metric(entry["name"], goal, target)
+
+
+def _metrics(entries: Any, elsewhere: bool) -> tuple[Metric, ...]:
+    """Several objectives, which only W&B's scheduler searches."""
+    if entries is None:
+        return ()
+    if not elsewhere:
+        fix = "write metric, or add scheduler: {engine: optuna, ...}"
+        raise UserError("metrics", rule="only a scheduler searches for several metrics", fix=fix)
+    if not isinstance(entries, list) or not entries:
+        raise UserError("metrics", got=entries, rule="must be a list of metrics", fix="write [{name: valid/mcc}]")
+    found = [_metric(entry, f"metrics[{i}]") for i, entry in enumerate(entries)]
+    if None in found:
+        raise UserError(f"metrics[{found.index(None)}]", rule="must not be empty", fix="write {name: valid/mcc}")
+    return tuple(metric for metric in found if metric)
 
 
 def _hyperband(entry: Any, metric: Metric | None) -> Hyperband | None:
@@ -264,31 +301,3 @@ def _count(value: Any, where: str) -> int | None:
             where, got=value, rule="must be a whole number of at least 1", fix=f"write {where.split('.')[-1]}: 3"
         )
     return value
-
-
-def _lines(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[tuple[str, int]]:
-    """(key path, line from 1) of every key; refuses a key that stands twice, of which YAML would drop one."""
-    if isinstance(node, yaml.SequenceNode):
-        for i, item in enumerate(node.value):
-            yield from _lines(item, (*path[:-1], f"{path[-1]}[{i}]") if path else (f"[{i}]",))
-    if not isinstance(node, yaml.MappingNode):
-        return
-    seen = set()
-    for key, value in node.value:
-        if key.value in seen and isinstance(key.value, str):
-            raise yaml.MarkedYAMLError(problem=f"key {key.value!r} stands twice", problem_mark=key.start_mark)
-        if isinstance(key.value, str):
-            seen.add(key.value)
-        here = (*path, str(key.value))
-        yield ".".join(here), key.start_mark.line + 1
-        yield from _lines(value, here)
-
-
-def _line_of(lines: Mapping[str, int], where: str) -> int:
-    """The line of a key path, or of the nearest key above it; nested trees skip their `parameters` keys."""
-    flat = {path.replace(".parameters.", "."): line for path, line in lines.items()}
-    while where:
-        if where in lines or where in flat:
-            return lines.get(where) or flat[where]
-        where = where.rpartition(".")[0] if "." in where else ""
-    return 1

@@ -15,7 +15,7 @@ SHARED_WITH_SERVER = {
     f"cola_sweep{room}" for room in ("", ".axes", ".domains", ".errors", ".login", ".parameters", ".points", ".space")
 }
 # Rooms in the order of the arrows; each may import those before it and its own.
-CORE = ["errors", "config", "metric_names", "parameters", "space"]
+CORE = ["errors", "config", "metric_names", "document", "parameters", "space"]
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -125,6 +125,30 @@ def test_a_search_elsewhere_needs_neither_method_nor_parameters() -> None:
     )
 
 
+def test_several_metrics_are_a_schedulers() -> None:
+    several = "metrics: [{name: mcc, goal: maximize}, {name: seconds}]\n"
+    spec = space.read_text(f"scheduler: {{engine: optuna}}\n{several}")
+    assert spec.metrics == (space.Metric("mcc", "maximize"), space.Metric("seconds", "minimize"))
+    for text, message in [
+        (f"{GRID}  a: {{value: 1}}\n{several}", "metrics: only a scheduler searches for several metrics"),
+        ("scheduler: {engine: optuna}\nmetrics: []", "metrics: got []; must be a list of metrics"),
+        ("scheduler: {engine: optuna}\nmetrics: [null]", "metrics[0]: must not be empty"),
+        ("scheduler: {engine: optuna}\nmetrics: [{name: x, goal: up}]", "metrics[0].goal: got 'up'"),
+    ]:
+        with pytest.raises(UserError) as error:
+            space.read_text(text)
+        assert message in str(error.value)
+
+
+def test_wrong_parameters_can_be_gathered() -> None:
+    errors: list[UserError] = []
+    spec = space.read_mapping(
+        {"method": "random", "parameters": {"a": 3, "b": {"value": 1}, "c": {"parameters": {"d": {"q": 0}}}}}, errors
+    )
+    assert [p.name for p in spec.parameters] == ["b"]
+    assert [error.where for error in errors] == ["parameters.a", "parameters.c.d"]
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

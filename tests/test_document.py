@@ -1,0 +1,41 @@
+import pytest
+
+from cola_sweep.document import parse
+from cola_sweep.errors import UserError
+
+TEXT = """\
+method: grid
+parameters:
+  cell:
+    values:
+      - {lr: 1.0e-5}
+      - lr: 2.0e-5
+        batch_size: 8
+  head:
+    parameters:
+      dropout: {values: [0.1,
+        0.2]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "line"),
+    [
+        ("method", 1),
+        ("parameters.cell.values[0].lr", 5),
+        ("parameters.cell.values[1].batch_size", 7),
+        ("parameters.cell.values[1].width", 6),  # not there: the nearest above it
+        ("parameters.head.dropout.values[1]", 11),
+        ("parameters.head.parameters.dropout", 10),
+        ("metric.goal", 1),
+    ],
+)
+def test_each_key_path_has_its_line(where: str, line: int) -> None:
+    assert parse(TEXT).line(where) == line
+
+
+def test_what_is_no_yaml_is_told_with_its_line() -> None:
+    with pytest.raises(UserError, match=r"^x\.yaml:2: is not YAML: key 'a' stands twice"):
+        parse("a: 1\na: 2", "x.yaml")
+    with pytest.raises(UserError, match="^line 1: is not YAML"):
+        parse("{")
