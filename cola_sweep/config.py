@@ -14,7 +14,7 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -98,8 +98,8 @@ class TrialConfig:
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
         """Read a run's config: keys that begin with `_` are skipped, unknown keys are refused.
 
-        A mapping under another key ties the settings in it together, as `cell: {values: [{lr: 1e-5, batch_size: 16},
-        {lr: 2e-5, batch_size: 32}]}` does in a sweep.
+        A mapping under another key stands for the settings in it, however deep: so `cell: {values: [{lr: 1.0e-5,
+        batch_size: 16}, {lr: 2.0e-5, batch_size: 32}]}` ties the two in a sweep, and `parameters:` may nest.
 
         Raises:
             UserError: a key is unknown, or a value has the wrong type or breaks its rule.
@@ -107,7 +107,7 @@ class TrialConfig:
         fields = {field.name: field for field in dataclasses.fields(cls)}
         kinds = typing.get_type_hints(cls)
         known = {}
-        for key, value in _untied(values, fields):
+        for key, value in _untied(values):
             if key.startswith("_") or key in RESERVED_KEYS:
                 continue
             if key not in fields:
@@ -139,17 +139,26 @@ class TrialConfig:
             )
 
 
-def _untied(values: Mapping[str, Any], fields: Collection[str]) -> Iterator[tuple[str, Any]]:
-    """Keys and values with the members of mappings in the place of these."""
+def _untied(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Keys and values, with the members of mappings in the place of these, however deep."""
+    found: dict[str, Any] = {}
+    # Those at the top first: of two that differ the one further down is named.
+    for where, key, value in sorted(_members(values, "config"), key=lambda member: member[0].count(".")):
+        if key in found and found[key] != value:
+            fix = f"leave {key} out of one of the two"
+            raise UserError(where, got=value, rule=f"{key} is set beside it", fix=fix)
+        found[key] = value
+    yield from found.items()
+
+
+def _members(values: Mapping[str, Any], where: str) -> Iterator[tuple[str, str, Any]]:
+    """Key path, key and value of each setting."""
     for key, value in values.items():
-        if isinstance(value, Mapping) and value and key not in {*fields, *RESERVED_KEYS} and not key.startswith("_"):
-            for member, each in value.items():
-                if member in values and values[member] != each:
-                    fix = f"leave {member} out of one of the two"
-                    raise UserError(f"config.{key}.{member}", got=each, rule=f"{member} is set beside it", fix=fix)
-                yield member, each
+        is_setting = key in TrialConfig.__dataclass_fields__ or key in RESERVED_KEYS or key.startswith("_")
+        if isinstance(value, Mapping) and value and not is_setting:
+            yield from _members(value, f"{where}.{key}")
         else:
-            yield key, value
+            yield f"{where}.{key}", key, value
 
 
 def _checked(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:

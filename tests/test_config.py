@@ -120,12 +120,14 @@ def test_a_mapping_ties_settings_together() -> None:
     config = TrialConfig.from_mapping(tied)
     assert (config.lr, config.batch_size, config.seed) == (1e-4, 8, 3)
     assert TrialConfig.from_mapping(tied | {"lr": 1e-4}) == config  # as a run's config has it once it was read
+    assert TrialConfig.from_mapping({"a": {"b": tied}}) == config
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
         ({"cell": {"lr": 1e-4}, "lr": 2e-4}, "config.cell.lr: got 0.0001; lr is set beside it; leave lr out"),
+        ({"a": {"lr": 1.0}, "b": {"c": {"lr": 2.0}}}, "config.b.c.lr: got 2.0; lr is set beside it"),
         ({"cell": {"width": 4}}, "config.width: got 4; no such key"),
         ({"cell": {}}, "config.cell: got {}; no such key"),
         ({"lr": {"low": 1}}, "config.lr: got {'low': 1}; must be"),
