@@ -96,10 +96,15 @@ class Cost(pl.Callback):
         self._validating_since: float | None = None
         self._validation_seconds = 0.0
         self._sentences = 0
+        self._answering_since = clock()
+        self._answering = 0.0
+        self._answered = 0
+        self._parameters = 0
         self._before = {"seconds": 0.0, "training": 0.0, "peak": 0.0, "joules": 0.0}
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started = self._clock()
+        self._parameters = sum(parameter.numel() for parameter in pl_module.parameters())
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -110,19 +115,33 @@ class Cost(pl.Callback):
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._validating_since = self._clock()
 
+    def on_validation_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        self._answering_since = self._clock()
+
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:  # fmt: skip
+        self._answering += self._clock() - self._answering_since
+        self._answered += len(batch["labels"])
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._close_validation()
         self._meter.update()
 
     def totals(self) -> dict[str, float]:
         """`cost/seconds` from the start of the fit, validation included; sentences are trained ones per second of
-        training alone; `cost/kwh` only where measurable."""
+        training alone; `cost/seconds_per_1000` sentences of validation, from batch to answers (of this process: it is
+        a speed); `cost/kwh` only where measurable."""
         so_far = self.state_dict()
         costs = {
             "cost/seconds": so_far["seconds"],
             "cost/samples_per_second": so_far["sentences"] / so_far["training"] if so_far["training"] > 0 else 0.0,
             "cost/peak_memory_mb": so_far["peak"],
+            "cost/parameters": self._parameters,
         }
+        if self._answered:
+            costs["cost/seconds_per_1000"] = 1000 * self._answering / self._answered
         if self._meter.joules is not None:
             costs["cost/kwh"] = so_far["joules"] / JOULES_PER_KWH
         return costs

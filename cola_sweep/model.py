@@ -19,6 +19,7 @@ from torchmetrics.classification import BinaryAccuracy
 
 from cola_sweep.checkpoints import load_encoder, resolve
 from cola_sweep.config import ClassWeights, Compile, Pooling, TrialConfig
+from cola_sweep.metric_names import BEST, OBJECTIVE
 from cola_sweep.metrics import validation_metrics
 from cola_sweep.optimizer import adamw, learning_rate_factor
 
@@ -87,6 +88,7 @@ class AcceptabilityModel(pl.LightningModule):
     """
 
     weights: Tensor | None
+    best_mcc: Tensor
 
     def __init__(
         self,
@@ -107,6 +109,7 @@ class AcceptabilityModel(pl.LightningModule):
         self._sentences = 0  # of the optimizer step that is under way
         self.train_accuracy = BinaryAccuracy(validate_args=False)
         self.valid_metrics = validation_metrics(domains)
+        self.register_buffer("best_mcc", torch.tensor(-1.0))  # with a checkpoint, so that a resumed trial keeps it
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits, (batch, 2), in float32."""
@@ -163,7 +166,9 @@ class AcceptabilityModel(pl.LightningModule):
         return logits
 
     def on_validation_epoch_end(self) -> None:
-        self.log_dict(self.valid_metrics.compute())
+        metrics = self.valid_metrics.compute()
+        self.best_mcc = torch.maximum(self.best_mcc, metrics[OBJECTIVE])
+        self.log_dict(metrics | {BEST: self.best_mcc})
         self.valid_metrics.reset()
 
     def configure_optimizers(self) -> Any:

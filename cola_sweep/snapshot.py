@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from cola_sweep import kept, records
 from cola_sweep.connection import ask, find_sweep, home, server_errors, within
 from cola_sweep.errors import UserError
-from cola_sweep.metric_names import OBJECTIVE
+from cola_sweep.metric_names import BEST, OBJECTIVE
 from cola_sweep.records import Goal, Record
 
 T = TypeVar("T")
@@ -123,10 +123,14 @@ def _newest_sweep(api: Any) -> Any:
 
 
 def _objective(config: Mapping[str, Any]) -> tuple[str, Goal]:
-    """Name and goal of the (first) metric; W&B minimizes where a sweep names a metric and no goal."""
+    """Name and goal of the (first) metric; W&B minimizes where a sweep names a metric and no goal.
+
+    The best MCC so far is at its best what MCC is at its best, in the same epoch: the report speaks of MCC.
+    """
     default = {"name": OBJECTIVE, "goal": "maximize"}
     metric = config.get("metric") or next(iter(config.get("metrics") or []), default)
-    return str(metric.get("name") or OBJECTIVE), "maximize" if metric.get("goal") == "maximize" else "minimize"
+    name = str(metric.get("name") or OBJECTIVE)
+    return OBJECTIVE if name == BEST else name, "maximize" if metric.get("goal") == "maximize" else "minimize"
 
 
 def _runs(api: Any, path: str, kept_in: Path | None, notes: list[str]) -> tuple[dict[str, Any], list[Record]]:

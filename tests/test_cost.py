@@ -7,7 +7,8 @@ import torch
 
 from cola_sweep.cost import Cost, EnergyMeter
 
-NONE: Any = None  # the callback reads neither trainer nor module
+NONE: Any = None  # the callback reads no trainer
+MODULE: Any = torch.nn.Linear(3, 2)
 
 
 def write_zone(powercap: Path, name: str, microjoules: int, wrap: int = 1_000_000_000) -> None:
@@ -46,17 +47,23 @@ def test_costs_of_a_fit(tmp_path: Path) -> None:
     clock = SimpleNamespace(now=100.0)
     cost = Cost(EnergyMeter(tmp_path), clock=lambda: clock.now)
     clock.now = 200.0
-    cost.on_fit_start(NONE, NONE)
+    cost.on_fit_start(NONE, MODULE)
     for size in (32, 32, 16):
         clock.now += 2.0
         cost.on_train_batch_end(NONE, NONE, None, {"labels": torch.zeros(size)}, 0)
     cost.on_validation_start(NONE, NONE)
-    clock.now += 4.0
+    clock.now += 1.0  # of metrics and files, not of answers
+    for size in (100, 50):
+        cost.on_validation_batch_start(NONE, NONE, None, 0)
+        clock.now += 1.5
+        cost.on_validation_batch_end(NONE, NONE, None, {"labels": torch.zeros(size)}, 0)
     write_zone(tmp_path, "intel-rapl:0", 36_000_000)
     cost.on_validation_end(NONE, NONE)
     totals = cost.totals()
     assert totals["cost/seconds"] == pytest.approx(10.0)
     assert totals["cost/samples_per_second"] == pytest.approx(80 / 6)
+    assert totals["cost/seconds_per_1000"] == pytest.approx(20.0)
+    assert totals["cost/parameters"] == 8
     assert totals["cost/kwh"] == pytest.approx(36 / 3.6e6)
     assert 10 < totals["cost/peak_memory_mb"] < 1e6
 
@@ -64,11 +71,11 @@ def test_costs_of_a_fit(tmp_path: Path) -> None:
 def test_a_fit_that_was_stopped_while_validating_has_a_cost_without_energy(tmp_path: Path) -> None:
     clock = SimpleNamespace(now=0.0)
     cost = Cost(EnergyMeter(tmp_path), clock=lambda: clock.now)
-    cost.on_fit_start(NONE, NONE)
+    cost.on_fit_start(NONE, MODULE)
     clock.now = 2.0
     cost.on_train_batch_end(NONE, NONE, None, {"labels": torch.zeros(8)}, 0)
     cost.on_validation_start(NONE, NONE)
     clock.now = 5.0
     totals = cost.totals()
     assert totals["cost/samples_per_second"] == pytest.approx(4.0)
-    assert "cost/kwh" not in totals
+    assert not {"cost/kwh", "cost/seconds_per_1000"} & totals.keys()

@@ -101,6 +101,7 @@ def test_a_server_that_cannot_answer_is_one_line(monkeypatch: pytest.MonkeyPatch
     [
         ({}, "valid/mcc", "maximize"),
         ({"metric": {"name": "loss"}}, "loss", "minimize"),
+        ({"metric": {"name": "valid/mcc_best", "goal": "maximize"}}, "valid/mcc", "maximize"),
         ({"metrics": [{"name": "f1", "goal": "maximize"}, {"name": "cost/seconds"}]}, "f1", "maximize"),
     ],
 )

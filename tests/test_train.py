@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 import signal
@@ -96,6 +97,12 @@ def test_the_best_epoch_is_the_one_of_the_summary_and_of_the_tables(trial: Offli
     assert len(scores) == 3
     assert max(scores) > 0.5, "the corpus is made to be learnt"
     assert trial.summary["valid/mcc"] == {"max": max(scores), "last": scores[-1]}
+    best = [row["valid/mcc_best"] for row in trial.history if "valid/mcc" in row]
+    assert best == list(itertools.accumulate(scores, max))
+    # Plain numbers: W&B's schedulers can make nothing of anything else.
+    assert trial.summary["valid/mcc_best"] == max(scores)
+    assert trial.summary["cost/seconds_per_1000"] > 0
+    assert trial.summary["cost/parameters"] > 1000
     assert trial.summary["best_epoch"] == scores.index(max(scores))
     assert trial.summary["collapsed"] is False
     losses = [row["valid/loss_epoch"] for row in trial.history if "valid/loss_epoch" in row]

@@ -14,6 +14,7 @@ from cola_sweep import stats
 # Cost, its title and unit, and the columns that hold it; the first that a sweep has is taken.
 COSTS = (
     ("seconds", "training time", "s", ("seconds",)),
+    ("speed", "time for 1,000 sentences", "s", ("summary.cost/seconds_per_1000",)),
     ("parameters", "parameters of the model", "", ("summary.cost/parameters", "provenance.parameters")),
     ("energy", "energy", "kWh", ("summary.cost/kwh", "summary.cost/kwh.last", "summary.cost/kwh.max")),
 )
