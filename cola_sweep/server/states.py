@@ -77,16 +77,16 @@ def completed(state: str, exitcode: int, *, stopping: bool) -> str:
     """The state of a run that said it is complete; one that failed because it was stopped did not fail."""
     if exitcode == 0:
         return "finished"
-    if state in ("preempting", "preempted"):  # the latter when the client says it again
-        return "preempted"
-    return "killed" if stopping else "failed"
+    if stopping:  # also of one that took the agent's SIGTERM for a preemption: it is not to be taken up again
+        return "killed"
+    return "preempted" if state in ("preempting", "preempted") else "failed"  # the latter when it says so again
 
 
 def lost(state: str, *, stopping: bool) -> str:
     """The state of a run whose process is gone without having said how it ended."""
-    if state == "preempting":
-        return "preempted"
-    return "killed" if stopping else "crashed"
+    if stopping:
+        return "killed"
+    return "preempted" if state == "preempting" else "crashed"
 
 
 def departed(*, has_open_runs: bool) -> str:

@@ -66,6 +66,7 @@ def test_an_agent_with_live_runs_gets_neither_another_nor_an_exit(
         ("running", True, "killed"),
         ("pending", False, "crashed"),
         ("preempting", False, "preempted"),
+        ("preempting", True, "killed"),
     ],
 )
 def test_ends_that_nobody_reports(state: str, stopping: bool, end: str) -> None:
@@ -81,6 +82,7 @@ def test_ends_that_nobody_reports(state: str, stopping: bool, end: str) -> None:
         ("running", 1, True, "killed"),
         ("preempting", 143, False, "preempted"),
         ("preempted", 143, False, "preempted"),
+        ("preempting", 143, True, "killed"),
         ("preempting", 0, False, "finished"),
     ],
 )
