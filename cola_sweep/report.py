@@ -19,6 +19,8 @@ from cola_sweep.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
+
     from cola_sweep.findings import Findings
     from cola_sweep.snapshot import Snapshot
 
@@ -103,7 +105,7 @@ def best_three(findings: "Findings") -> list[str]:
     return lines or ["no run can be ranked yet"]
 
 
-def write(findings: "Findings", folder: Path) -> Path:
+def write(findings: "Findings", folder: Path, probed: "pd.DataFrame | None" = None) -> Path:
     """Write `folder/<sweep id>/` (index.html, report.md, figures, CSV) and return the path of index.html.
 
     Equal findings give equal bytes.
@@ -115,8 +117,10 @@ def write(findings: "Findings", folder: Path) -> Path:
     from cola_sweep.reporting import render, sections, tables
 
     gallery = figures.draw(findings)
-    files = render.files(sections.report(findings, gallery), gallery)
-    files |= {f"{name}.csv": table.to_csv(index=False, lineterminator="\n") for name, table in tables.of(findings)}
+    files = render.files(sections.report(findings, gallery, probed), gallery)
+    files |= {
+        f"{name}.csv": table.to_csv(index=False, lineterminator="\n") for name, table in tables.of(findings, probed)
+    }
     return replace_folder(folder, folder_name(findings.results.id), files) / "index.html"
 
 

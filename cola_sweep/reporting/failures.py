@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from cola_sweep.analysis.blimp import by_term
 from cola_sweep.analysis.mistakes import Mistakes
 from cola_sweep.figures import Gallery
 from cola_sweep.findings import Findings, Predicted
@@ -20,11 +21,15 @@ SENTENCES = 20
 GROUPS = 30
 
 
-def failures(findings: Findings, gallery: Gallery) -> Iterator[Block]:
-    """Nothing where the winner's predictions are not at hand."""
-    predicted = findings.predicted
-    if predicted is None:
-        return
+def failures(findings: Findings, gallery: Gallery, probed: pd.DataFrame | None = None) -> Iterator[Block]:
+    """What the winner's predictions say where they are at hand, and `probed`, the BLiMP probe of its model."""
+    if findings.predicted:
+        yield from _of_predictions(findings, findings.predicted, gallery)
+    if probed is not None:
+        yield _blimp(probed)
+
+
+def _of_predictions(findings: Findings, predicted: Predicted, gallery: Gallery) -> Iterator[Block]:
     if gallery.sentences:
         yield Figures(gallery.sentences)
     if found := findings.calibration:
@@ -66,6 +71,25 @@ def _mistakes(found: Mistakes) -> Iterator[Block]:
         note = f"{len(found.differing):,} of {found.n:,} sentences."
         table = Table("Where winner and runner-up differ", columns, rows, note)
         yield _more(table, len(found.differing), "differing.csv")
+
+
+def _blimp(probed: pd.DataFrame) -> Table:
+    columns = (
+        Column("term", "word"), Column("field", "word"), Column("pairs"), Column("right"), Column("95% interval"),
+    )  # fmt: skip
+    rows = [
+        (
+            str(row["term"]), str(row["field"]), show_count(row["n"]), show_share(row["accuracy"]),
+            f"{show_share(row['low'])} to {show_share(row['high'])}",
+        )
+        for row in by_term(probed).to_dict("records")
+    ]  # fmt: skip
+    n, right = int(probed["n"].sum()), int(probed["right"].sum())
+    note = (
+        f"Minimal pairs of BLiMP (Warstadt et al. 2020) of which the winner's model finds the good sentence the more "
+        f"acceptable: {right:,} of {n:,} ({show_share(right / n)}); a guess finds 50%. By paradigm in blimp.csv."
+    )
+    return Table("BLiMP's minimal pairs by linguistic term", columns, rows, note)
 
 
 def _worst(predicted: Predicted) -> Table:

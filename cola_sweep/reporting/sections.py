@@ -53,8 +53,8 @@ ABSENT = {
 }
 
 
-def report(findings: Findings, gallery: Gallery) -> Report:
-    """Everything that is said of one sweep."""
+def report(findings: Findings, gallery: Gallery, probed: pd.DataFrame | None = None) -> Report:
+    """Everything that is said of one sweep; `probed` is the BLiMP probe of the winner, by paradigm."""
     results, ranked = findings.results, findings.ranked
     method = str(results.config.get("method", "unknown"))
     best = f" {show_metric(ranked['best'].iloc[0])}" if len(ranked) else ""
@@ -62,7 +62,7 @@ def report(findings: Findings, gallery: Gallery) -> Report:
         "Evidence": evidence(findings),
         "Ranking": _ranking(findings),
         "The search": _search(findings, gallery),
-        "Where the winner fails": failures(findings, gallery),
+        "Where the winner fails": failures(findings, gallery, probed),
         "Cost": _cost(findings, gallery),
         "Where it comes from": _origin(findings, gallery),
     }

@@ -10,7 +10,7 @@ import pandas as pd
 from cola_sweep.findings import Findings
 
 
-def of(findings: Findings) -> Iterator[tuple[str, pd.DataFrame]]:
+def of(findings: Findings, probed: pd.DataFrame | None = None) -> Iterator[tuple[str, pd.DataFrame]]:
     """Name of the file, and its table."""
     yield "runs", findings.board
     winner = findings.winner
@@ -32,3 +32,5 @@ def of(findings: Findings) -> Iterator[tuple[str, pd.DataFrame]]:
     if findings.mistakes:
         yield "always-wrong", findings.mistakes.always_wrong
         yield "differing", findings.mistakes.differing
+    if probed is not None:
+        yield "blimp", probed
