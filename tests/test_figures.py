@@ -128,7 +128,8 @@ def test_what_the_data_do_not_carry_is_left_out_with_the_reason(findings: Findin
     gallery = figures.draw(find(one))
     assert gallery.figures == ()
     assert {item.title for item in gallery.left_out} == {
-        "best valid/mcc so far", "valid/mcc against lr", "valid/mcc against batch_size", "valid/mcc against checkpoint",
+        "progress of the search", "valid/mcc against lr", "valid/mcc against batch_size",
+        "valid/mcc against checkpoint",
         "valid/mcc over two parameters", "parallel coordinates", "configurations over seeds", "learning curves",
         "losses of the winner", "importance of the parameters", "metric against cost", "confusion matrix of the winner",
         "confusion matrix of the runner-up", "calibration of the winner",
@@ -187,7 +188,7 @@ def test_the_pareto_front_names_its_runs_and_its_unit(findings: Findings) -> Non
 
 def test_names_with_markup_dollars_or_underscores_are_drawn_as_they_are(findings: Findings) -> None:
     name = "_<b>$x_1$</b> & co"
-    hostile = find(changed(findings.results, name=name, **{"config.checkpoint": name}))
+    hostile = find(changed(findings.results, name=name, **{"config.checkpoint": [name, "other"] * 6}))
     for figure in (runs.learning_curves(hostile), against(hostile, "checkpoint")):
         assert isinstance(figure, figures.Figure)
         assert name in words(figure)

@@ -27,7 +27,7 @@ def best_so_far(findings: Findings) -> Figure | LeftOut:
     """The search's progress: every ranked run, the best up to each, and what drawing at random would have reached."""
     metric, progress = findings.results.metric, findings.progress
     if progress is None:
-        return LeftOut(f"best {metric} so far", findings.absent["progress"])
+        return LeftOut("progress of the search", findings.absent["progress"])
     table = progress.table
 
     def draw(axes: Axes) -> None:

@@ -45,7 +45,7 @@ ABSENT = {
     "optimism": "what the choice of the best flatters",
     "transfer": "in domain against out of domain",
     "importance": "importance of the parameters",
-    "fronts": "what a better value costs",
+    "fronts": "metric against cost",
     "progress": "progress of the search",
     "calibration": "calibration of the winner",
     "mistakes": "mistakes in common and apart",
@@ -172,7 +172,9 @@ def _origin(findings: Findings, gallery: Gallery) -> Iterator[Block]:
     rows: list[tuple[Cell, ...]] = [("sweep", Link(results.path, results.url))]
     rows += provenance(results.runs)
     yield Table("Provenance", (Column("", "word"), Column("value", "prose")), rows)
-    absent = [(item.title, item.reason) for item in gallery.left_out]
-    absent += [(ABSENT.get(name, name), reason) for name, reason in findings.absent.items()]
+    # A figure and the table beside it lack the same data, under the same title.
+    absent = {item.title: item.reason for item in gallery.left_out}
+    absent |= {ABSENT.get(name, name): reason for name, reason in findings.absent.items()}
     if absent:
-        yield Table("Not in this report", (Column("what", "setting"), Column("why", "prose")), absent)
+        columns = (Column("what", "setting"), Column("why", "prose"))
+        yield Table("Not in this report", columns, list(absent.items()))
