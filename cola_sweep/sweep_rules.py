@@ -1,0 +1,215 @@
+"""What a sweep of this project's trials must keep beyond W&B's schema. Pure.
+
+The names, types and rules of `TrialConfig`, the metrics a trial logs, and searches that end. `cola-sweep check`
+and the embedded server put a sweep to the same rules.
+
+>>> from cola_sweep.space import read_text
+>>> [str(f) for f in findings(read_text("{method: grid, parameters: {lrr: {value: 1.0}}}"))]
+["parameters.lrr: got 1.0; no such key; did you mean 'lr'?"]
+
+Imports config, domains, errors, metric_names, parameters, points and space.
+"""
+
+import difflib
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cola_sweep import domains
+from cola_sweep.config import TrialConfig
+from cola_sweep.errors import UserError
+from cola_sweep.metric_names import METRIC_GOALS, OBJECTIVE
+from cola_sweep.parameters import BETA, BOUNDED, EXPONENT, Finding, Parameter, bounds
+from cola_sweep.points import count, nested
+from cola_sweep.space import Metric, SweepSpec
+
+LARGE_GRID = 1000
+
+
+def runs_our_trial(spec: SweepSpec) -> bool:
+    """Whether the sweep's agents start this project's trial."""
+    words = spec.command or (spec.program or "",)
+    return any(
+        word == "cola_sweep.train" or word.endswith("cola_sweep/train.py") for word in (*words, spec.program or "")
+    )
+
+
+def findings(spec: SweepSpec) -> list[Finding]:
+    """What is wrong with the sweep of a trial of ours, or likely not meant."""
+    return [
+        *spec.warnings,
+        *(finding for parameter in spec.parameters for finding in _parameter(parameter)),
+        *_set_twice(spec),
+        *_several_corpora(spec),
+        *_searched_seeds(spec),
+        *_metrics(spec),
+        *_end(spec),
+        *_early_stopping(spec),
+        *_arguments(spec),
+    ]
+
+
+def choices(spec: SweepSpec, setting: str) -> list[tuple[str, Any]]:
+    """The values listed for a setting, each with its key path; members of mappings too."""
+    return [
+        (where, value) for parameter in spec.parameters for where, name, value in _listed(parameter) if name == setting
+    ]
+
+
+def largest(spec: SweepSpec, setting: str) -> Any:
+    """The largest value of a setting that is a number; the trial's default where the sweep does not name it."""
+    values = [value for _, value in choices(spec, setting) if isinstance(value, int | float)]
+    values += [bounds(p)[1] for p in spec.parameters if p.path[-1] == setting and p.distribution in BOUNDED]
+    return max(values, default=getattr(TrialConfig, setting))
+
+
+def _listed(parameter: Parameter) -> Iterator[tuple[str, str, Any]]:
+    """Key path, setting and value of everything in the parameter's values."""
+    where = f"parameters.{parameter.name}"
+    for i, value in enumerate(parameter.values):
+        place = where if parameter.distribution == "constant" else f"{where}.values[{i}]"
+        yield from _members(place, parameter.path[-1], value)
+
+
+def _members(where: str, name: str, value: Any) -> Iterator[tuple[str, str, Any]]:
+    if isinstance(value, Mapping) and name not in TrialConfig.__dataclass_fields__:
+        for key, member in value.items():
+            yield from _members(f"{where}.{key}", str(key), member)
+    else:
+        yield where, name, value
+
+
+def _parameter(parameter: Parameter) -> Iterator[Finding]:
+    where = f"parameters.{parameter.name}"
+    for place, value in _samples(parameter):
+        try:
+            TrialConfig.from_mapping(nested([parameter], (value,)))
+        except UserError as error:
+            unknown = error.rule == "no such key"
+            if isinstance(value, Mapping):
+                place = f"{place}.{error.where.rpartition('.')[2]}"
+            elif unknown:
+                place = where
+            yield Finding("error", place, error.got, error.rule, error.fix)
+            if unknown or not parameter.values:
+                break
+    if parameter.distribution in BOUNDED and parameter.min == parameter.max:
+        yield Finding("warning", where, parameter.min, "min and max are the same", "write value, or widen the bounds")
+    if parameter.distribution in EXPONENT and 0 < parameter.min < 0.1:
+        rule = f"is an exponent of e, so the values begin at {bounds(parameter)[0]:.6g}"
+        fix = f"use distribution: {parameter.distribution}_values"
+        yield Finding("error", f"{where}.min", parameter.min, rule, fix)
+
+
+def _samples(parameter: Parameter) -> list[tuple[str, Any]]:
+    """Values that decide whether every value of a parameter suits its setting, with their key paths."""
+    where, kind = f"parameters.{parameter.name}", parameter.distribution
+    if kind == "constant":
+        return [(where, parameter.values[0])]
+    if kind == "categorical":
+        return [(f"{where}.values[{i}]", value) for i, value in enumerate(parameter.values)]
+    if kind in BETA:
+        return [(where, domains.rounded(parameter, value)) for value in (0.01, 0.99)]
+    if kind not in BOUNDED:
+        return [(where, domains.value_at(parameter, quantile)) for quantile in (0.02, 0.7, 0.98)]
+    low, high = bounds(parameter)
+    if kind == "int_uniform" or kind.startswith("q_"):
+        return [(where, low), (where, high)]
+    return [(where, low), (where, high), (where, low + (high - low) / math.pi)]  # the last is no whole number
+
+
+def _set_twice(spec: SweepSpec) -> Iterator[Finding]:
+    setters: dict[str, str] = {}
+    for parameter in spec.parameters:
+        named = dict.fromkeys(name for _, name, _ in _listed(parameter)) or {parameter.path[-1]: None}
+        for name in named:
+            if name in setters:
+                rule = f"{setters[name]} sets {name} too"
+                yield Finding("error", f"parameters.{parameter.name}", name, rule, "leave it out of one of the two")
+            setters.setdefault(name, f"parameters.{parameter.name}")
+
+
+def _several_corpora(spec: SweepSpec) -> Iterator[Finding]:
+    corpora = choices(spec, "data")
+    for where, value in corpora:
+        if value != corpora[0][1]:
+            rule = "a sweep refuses trials on another corpus than its first"
+            yield Finding("error", where, value, rule, "write one sweep for each corpus")
+
+
+def _searched_seeds(spec: SweepSpec) -> Iterator[Finding]:
+    for parameter in spec.parameters:
+        if spec.method == "bayes" and parameter.path[-1] == "seed" and domains.size(parameter) != 1:
+            fix = "use method: grid or random; `cola-sweep winner` repeats the best over seeds"
+            rule = "bayes would search for the luckiest seed"
+            yield Finding("warning", f"parameters.{parameter.name}", parameter.name, rule, fix)
+
+
+def _metrics(spec: SweepSpec) -> Iterator[Finding]:
+    if spec.metric is not None:
+        yield from _metric(spec.metric, "metric")
+    for i, metric in enumerate(spec.metrics):
+        yield from _metric(metric, f"metrics[{i}]")
+
+
+def _metric(metric: Metric, where: str) -> Iterator[Finding]:
+    if metric.name not in METRIC_GOALS:
+        near = difflib.get_close_matches(metric.name, METRIC_GOALS, n=1)
+        fix = f"did you mean {near[0]!r}?" if near else f"write {OBJECTIVE}"
+        yield Finding("error", f"{where}.name", metric.name, "no trial logs this metric", fix)
+    elif METRIC_GOALS[metric.name] not in (None, metric.goal):
+        rule, fix = f"{metric.name} is better the other way", f"write goal: {METRIC_GOALS[metric.name]}"
+        yield Finding("warning", f"{where}.goal", metric.goal, rule, fix)
+
+
+def _end(spec: SweepSpec) -> Iterator[Finding]:
+    """Searches that do not end, or end early; those of a controller or scheduler are its own affair."""
+    if spec.controller or spec.engine:
+        return
+    cells, cap = count(spec.parameters), spec.run_cap
+    if spec.method != "grid":
+        if cells is None and cap is None and not (spec.metric and spec.metric.target is not None):
+            yield Finding("warning", "method", spec.method, "without run_cap this search has no end", "add run_cap: 20")
+        return
+    assert cells is not None, "a grid is finite"
+    if cap is not None and cap < cells:
+        rule, fix = f"the grid has {cells} cells, and the rest is not tried", f"write run_cap: {cells}"
+        yield Finding("warning", "run_cap", cap, rule, fix)
+    elif cap is None and cells > LARGE_GRID:
+        fix = "list fewer values, or use method: bayes and run_cap"
+        yield Finding("warning", "parameters", f"{cells} cells", "the grid tries them all", fix)
+
+
+def _early_stopping(spec: SweepSpec) -> Iterator[Finding]:
+    rule = spec.early_terminate
+    if rule is None or spec.metric is None or spec.metric.name.endswith("_step"):
+        return
+    if spec.metric.name.startswith("cost/"):
+        fix = "judge by valid/mcc, or remove early_terminate"
+        yield Finding("warning", "early_terminate", spec.metric.name, "is logged once, when the trial ends", fix)
+        return
+    if rule.min_iter is not None:
+        where, first = "early_terminate.min_iter", rule.min_iter
+    else:
+        assert rule.max_iter is not None
+        where, first = "early_terminate.max_iter", math.floor(rule.max_iter / rule.eta**rule.s + 1e-9)
+    epochs = largest(spec, "epochs")
+    if first < 2:
+        text = "after one epoch a trial on CoLA reads 0 whether it is good or not"
+        yield Finding("warning", where, rule.min_iter or rule.max_iter, text, "stop after two epochs: min_iter: 2")
+    if first >= epochs:
+        text = f"judges after {first} epochs, and no trial has more than {epochs:g}: nothing is stopped"
+        yield Finding("warning", where, rule.min_iter or rule.max_iter, text, "lower it, or train for more epochs")
+
+
+def _arguments(spec: SweepSpec) -> Iterator[Finding]:
+    """A command with `${args}` gives a trial its settings as flags too, of which mappings have none."""
+    has_arguments = not spec.command or any(word.startswith("${args") for word in spec.command)
+    if not (has_arguments and runs_our_trial(spec)):
+        return
+    for parameter in spec.parameters:
+        if len(parameter.path) > 1 or any(isinstance(value, Mapping) for value in parameter.values):
+            rule = f"a trial has no flag for the mapping {parameter.path[0]}"
+            fix = 'leave out ${args}: command: ["${env}", "${interpreter}", "-m", "cola_sweep.train"]'
+            yield Finding("error", "command", list(spec.command) or None, rule, fix)
+            return
