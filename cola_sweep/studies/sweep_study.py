@@ -1,0 +1,121 @@
+"""The study of a sweep: what `wandb sweep-scheduler` asks and tells.
+
+W&B's scheduler reports the metric at steps of the history, which differ with the batch size, and describes runs by
+their config; a study here counts epochs, and finds the point of a config in the sweep's space.
+
+Imports optuna.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, WilcoxonPruner
+from optuna.storages import InMemoryStorage
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+
+from cola_sweep.points import nested, point_of
+from cola_sweep.studies.options import Options, Pruner, Terminator
+from cola_sweep.studies.sampler import EARLIER, SweepSampler
+
+
+class EpochTrial(Trial):
+    """Takes the n-th value reported as that of n epochs done, whatever its step."""
+
+    def report(self, value: float, step: int) -> None:
+        super().report(value, len(self.storage.get_trial(self._trial_id).intermediate_values) + 1)
+
+
+class SweepStudy(optuna.Study):
+    """An Optuna study whose trials are points of a sweep's space."""
+
+    def __init__(self, options: Options, name: str) -> None:
+        self.options = options
+        self.sweep_sampler = SweepSampler(options)
+        storage = InMemoryStorage()
+        # The name decides Hyperband's brackets.
+        optuna.create_study(study_name=name, storage=storage, directions=[metric.goal for metric in options.metrics])
+        super().__init__(name, storage, sampler=self.sweep_sampler, pruner=pruner(options.pruner))
+
+    def ask(self, fixed_distributions: dict[str, BaseDistribution] | None = None) -> Trial:
+        trial = super().ask(self.sweep_sampler.axes | (fixed_distributions or {}))
+        return EpochTrial(self, trial._trial_id)
+
+    def arguments(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """A trial's parameters as the config of its run."""
+        return nested(self.options.space, self.sweep_sampler.point(params))
+
+    def enqueue_trial(
+        self, params: Mapping[str, Any], user_attrs: dict[str, Any] | None = None, skip_if_exists: bool = False
+    ) -> None:
+        """Let the next trial be the point of a run's config.
+
+        Raises:
+            ValueError: it lies outside the space.
+        """
+        super().enqueue_trial(self._places(params), user_attrs, skip_if_exists)
+
+    def add_earlier(self, config: Mapping[str, Any], values: list[float], epochs: list[float], sweep: str) -> None:
+        """Let the study know a finished run of another sweep.
+
+        Args:
+            epochs: the metric after each epoch.
+
+        Raises:
+            ValueError: the config lies outside the space.
+        """
+        self.add_trial(
+            create_trial(
+                state=TrialState.COMPLETE,
+                params=self._places(config),
+                distributions=self.sweep_sampler.axes,
+                values=values,
+                intermediate_values=dict(enumerate(epochs, 1)) if len(values) == 1 else {},
+                user_attrs={EARLIER: sweep},
+            )
+        )
+
+    def _places(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        point = point_of(self.options.space, config)
+        if point is None:
+            raise ValueError("its config lies outside the sweep's space")
+        return self.sweep_sampler.places(point)
+
+
+def pruner(options: Pruner) -> BasePruner:
+    """Optuna's pruner, at epochs that are done, from 1."""
+    numbers: dict[str, Any] = dict(options.numbers)
+    if options.type == "hyperband":
+        return HyperbandPruner(numbers["min_epochs"], numbers["max_epochs"], numbers["eta"])
+    if options.type == "median":
+        return MedianPruner(n_startup_trials=numbers["startup"], n_warmup_steps=numbers["warmup"] + 1)
+    if options.type == "wilcoxon":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return WilcoxonPruner(p_threshold=numbers["p"], n_startup_steps=numbers["startup"])
+    return NopPruner()
+
+
+def terminator(options: Terminator) -> Callable[[optuna.Study], bool]:
+    """Whether a study has come to its end: none of the last `patience` trials of its own is the best, or on the front.
+
+    Of equals the first is the best. Optuna's own terminators are deprecated since 5.0.
+    """
+
+    def is_over(study: optuna.Study) -> bool:
+        finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        own = sorted((trial for trial in finished if EARLIER not in trial.user_attrs), key=_ended)
+        if len(own) < max(options.trials, options.patience):
+            return False
+        best: dict[tuple[float, ...], int] = {}
+        for trial in sorted(study.best_trials, key=_ended):
+            best.setdefault(tuple(trial.values), trial.number)
+        return not any(trial.number in best.values() for trial in own[-options.patience :])
+
+    return is_over
+
+
+def _ended(trial: FrozenTrial) -> tuple[Any, int]:
+    return trial.datetime_complete, trial.number
