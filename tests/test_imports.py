@@ -10,9 +10,11 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "cola_sweep"
 TRAINING_LIBRARIES = {"torch", "pytorch_lightning", "torchmetrics", "transformers", "datasets", "wandb"}
 HEAVY = TRAINING_LIBRARIES | {"optuna", "pandas", "scipy", "sklearn", "matplotlib", "seaborn"}
-# What the server may use of the rest of the package: sweep files, the points of their spaces, and the user's error.
-SHARED_WITH_SERVER = {
-    f"cola_sweep{room}" for room in ("", ".axes", ".domains", ".errors", ".login", ".parameters", ".points", ".space")
+# What the server may use of the rest of the package: sweep files, their rules, the points of their spaces, and the
+# user's error.
+SHARED_WITH_SERVER = {"cola_sweep"} | {
+    f"cola_sweep.{room}"
+    for room in ("axes", "document", "domains", "errors", "login", "parameters", "points", "space", "sweep_rules")
 }
 # Rooms in the order of the arrows; each may import those before it and its own.
 CORE = ["errors", "config", "metric_names", "document", "parameters", "space"]

@@ -105,6 +105,23 @@ def test_doubtful_configs_are_warned_of(ask: Ask) -> None:
     ]
 
 
+OURS = "program: cola_sweep/train.py\ncommand: [python, -m, cola_sweep.train]\nmethod: random\n"
+
+
+def test_a_sweep_of_our_trials_keeps_their_rules_all_of_them_at_once(ask: Ask, client: TestClient) -> None:
+    config = OURS + "metric: {name: val/mcc}\nparameters: {lrr: {value: 1}, seed: {vales: [1]}, epochs: {value: 0}}\n"
+    lines = refusal(client, UPSERT, config=config, projectName="p").splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "parameters.seed.vales",
+        "parameters.lrr",
+        "parameters.epochs",
+        "metric.name",
+    ]
+    assert make(ask, OURS + "parameters: {lr: {min: 1.0, max: 2.0}}\n")["configValidationWarnings"] == [
+        "method: got 'random'; without run_cap this search has no end; add run_cap: 20"
+    ]
+
+
 def test_state_moves_by_id(ask: Ask, client: TestClient) -> None:
     sweep = make(ask)["sweep"]
     for state in ("PAUSED", "RUNNING", "FINISHED", "RUNNING", "CANCELED"):

@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from cola_sweep import sweep_rules
+from cola_sweep.document import parse
 from cola_sweep.errors import UserError
 from cola_sweep.points import count
 from cola_sweep.server import controller, dispatch, ids, names, run_lists, search, states, trials
@@ -18,7 +20,7 @@ from cola_sweep.server.store import projects, runs, sweeps
 from cola_sweep.server.store.projects import Project
 from cola_sweep.server.store.runs import Run
 from cola_sweep.server.store.sweeps import Sweep
-from cola_sweep.space import SweepSpec, read_text
+from cola_sweep.space import SweepSpec, read_mapping
 
 resolvers = Resolvers()
 
@@ -27,7 +29,7 @@ resolvers = Resolvers()
 def _upsert(context: Context, parent: Any, args: Args) -> Args:
     """Make a sweep, or with an `id` change one; null and absent inputs leave what is there."""
     given = {name: value for name, value in args["input"].items() if value is not None}
-    spec = _read(given["config"]) if "config" in given else None
+    spec, warnings = _read(given["config"]) if "config" in given else (None, [])
     with context.store.write():
         if "id" in given:
             sweep = _changed(context, by_id(context, given["id"]), given, spec)
@@ -47,7 +49,7 @@ def _upsert(context: Context, parent: Any, args: Args) -> Args:
     if spec is not None:
         # Before the first agent asks; the answer need not wait.
         Thread(target=search.prepare, args=(spec.method,)).start()
-    return {"sweep": fresh, "configValidationWarnings": [str(w) for w in spec.warnings] if spec else []}
+    return {"sweep": fresh, "configValidationWarnings": warnings}
 
 
 @resolvers.field("Project", "sweep")
@@ -133,11 +135,19 @@ def by_id(context: Context, opaque: object) -> Sweep:
     return sweep
 
 
-def _read(config: str) -> SweepSpec:
+def _read(config: str) -> tuple[SweepSpec, list[str]]:
+    """The specification and what to warn of; all that is wrong, a line each, is one refusal."""
+    errors: list[UserError] = []
     try:
-        return read_text(config)
+        spec = read_mapping(parse(config).data, errors)
     except UserError as error:
-        raise Refused(str(error)) from None
+        raise Refused("\n".join(map(str, [*errors, error]))) from None
+    # Other programs have settings and metrics of their own.
+    found = sweep_rules.findings(spec) if sweep_rules.runs_our_trial(spec) else list(spec.warnings)
+    wrong = [*errors, *(finding for finding in found if finding.severity == "error")]
+    if wrong:
+        raise Refused("\n".join(map(str, wrong)))
+    return spec, [str(finding) for finding in found]
 
 
 def _made(context: Context, given: Args, spec: SweepSpec | None) -> Sweep:
