@@ -1,5 +1,7 @@
 import io
 import math
+import signal
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,9 +11,9 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from cola_sweep.callbacks import Best, BestEpoch, EpochLines, FailOnDivergence, in_order, is_better
+from cola_sweep.callbacks import Best, BestEpoch, EpochLines, FailOnDivergence, StopOnRequest, in_order, is_better
 from cola_sweep.config import TrialConfig
-from cola_sweep.endings import TrialFailed
+from cola_sweep.endings import Stopped, StopRequest, TrialFailed
 from cola_sweep.model import AcceptabilityModel
 from cola_sweep.samples import Predictions
 
@@ -67,7 +69,8 @@ class Batches:
 
 
 def fit(tmp_path: Any, epochs: list[list[int]], callbacks: list[pl.Callback], **options: Any) -> pl.Trainer:
-    model = AcceptabilityModel(Scripted(), TrialConfig(lr=1e-12, epochs=len(epochs)), ["in", "in", "out", "out", "out"])
+    encoder: Any = Scripted()
+    model = AcceptabilityModel(encoder, TrialConfig(lr=1e-12, epochs=len(epochs)), ["in", "in", "out", "out", "out"])
     nn.init.eye_(model.classifier.weight)
     nn.init.zeros_(model.classifier.bias)
     trainer = pl.Trainer(
@@ -184,6 +187,40 @@ def test_a_loss_that_is_not_finite_ends_the_fit_and_is_never_the_best(
     with pytest.raises(TrialFailed, match=reason):
         fit(tmp_path, [ONE_WRONG, ONE_WRONG], [FailOnDivergence(), Poison(step), best_epoch])
     assert best_epoch.best is None
+
+
+@pytest.mark.parametrize("hook", ["on_train_batch_end", "on_validation_batch_end"])
+def test_a_signal_to_one_rank_stops_every_rank_at_the_same_batch(hook: str) -> None:
+    """Threads stand for the processes, and for their strategy its one word that matters: whether any rank says so."""
+    requests = StopRequest(), StopRequest()
+    said = [False, False]
+    together = threading.Barrier(2, timeout=20)
+    ended: dict[int, tuple[int, int]] = {}
+
+    def process(rank: int) -> None:
+        def any_says(decision: bool, all: bool) -> bool:
+            said[rank] = decision
+            together.wait()
+            decided = any(said)
+            together.wait()
+            return decided
+
+        trainer: Any = SimpleNamespace(strategy=SimpleNamespace(reduce_boolean_decision=any_says))
+        for batch in range(5):
+            if (rank, batch) == (1, 3):  # the agent's signal reaches one process alone
+                requests[rank].signum = signal.SIGTERM
+            try:
+                getattr(StopOnRequest(requests[rank]), hook)(trainer)
+            except Stopped as error:
+                ended[rank] = batch, error.signum
+                return
+
+    ranks = [threading.Thread(target=process, args=(rank,)) for rank in (0, 1)]
+    for thread in ranks:
+        thread.start()
+    for thread in ranks:
+        thread.join()
+    assert ended == {0: (3, signal.SIGTERM), 1: (3, signal.SIGTERM)}
 
 
 def test_one_line_per_epoch(tmp_path: Any) -> None:

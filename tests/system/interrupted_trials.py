@@ -1,28 +1,42 @@
 """Trials that are cut off and taken up again, each in a fork of this process; run by `test_interrupted_trials`.
 
-    python -m tests.system.interrupted_trials CORPUS CHECKPOINT
+    python -m tests.system.interrupted_trials CORPUS CHECKPOINT SERVER
 
-Prints, as JSON, what the runs have in the end. Every epoch has 6 steps.
+Prints, as JSON, what the runs have in the end. Every epoch has 6 steps. SERVER is the folder of the server, which is
+killed and started again while a trial logs.
 """
 
 import json
 import os
 import signal
+import socket
+import subprocess
 import sys
+import time
 import traceback
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import wandb
 
 from cola_sweep import model, resume, train
 from cola_sweep.replay import ENDING
+from cola_sweep.server import process
+from cola_sweep.warm_server import PRELOAD, import_all
 
 TIMES = ("_timestamp", "_runtime")
 
 
-def attempt(run_id: str, flags: list[str], step: int = -1, signum: int = 0, folder: str = "here", **env: str) -> int:
-    """One process of a trial, which sends itself a signal in a step; returns its exit code as Popen has it."""
+def attempt(
+    run_id: str, flags: list[str], in_step: Mapping[int, Callable[[], object]], folder: str = "here", **env: str
+) -> int:
+    """One process of a trial, to which something happens in some of its steps; returns its exit code as Popen has it.
+
+    Args:
+        in_step: what happens, by the number of the step, from 0.
+    """
     if pid := os.fork():
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     Path(folder).mkdir(exist_ok=True)
@@ -31,8 +45,7 @@ def attempt(run_id: str, flags: list[str], step: int = -1, signum: int = 0, fold
     real = model.AcceptabilityModel.training_step
 
     def training_step(self: Any, *rest: Any) -> Any:
-        if self.trainer.global_step == step:
-            os.kill(os.getpid(), signum)
+        in_step.get(self.trainer.global_step, lambda: None)()
         return real(self, *rest)
 
     model.AcceptabilityModel.training_step = training_step  # type: ignore[method-assign,assignment]
@@ -45,6 +58,16 @@ def attempt(run_id: str, flags: list[str], step: int = -1, signum: int = 0, fold
         sys.stdout.flush()
         os._exit(code)
     return code
+
+
+def back_again(data_dir: Path, port: int) -> None:
+    """Start the server that was killed, once the client has tried in vain."""
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)), "it is gone"
+    time.sleep(3)
+    serve = [sys.executable, "-m", "cola_sweep.server", "--background"]
+    words = [*serve, "--port", str(port), "--data-dir", str(data_dir)]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
 
 
 def look(run_id: str) -> dict[str, Any]:
@@ -65,22 +88,28 @@ def look(run_id: str) -> dict[str, Any]:
     }
 
 
-def main(corpus: str, checkpoint: str) -> None:
+def main(corpus: str, checkpoint: str, data_dir: str) -> None:
+    import_all(PRELOAD)  # once, rather than in each fork
     os.environ["WANDB_PROJECT"] = "interrupted"
     flags = [
         f"--data={corpus}", f"--checkpoint={checkpoint}", "--epochs=4", "--batch-size=8", "--lr=0.02",
         "--max-length=16", "--dropout=0.1",
     ]  # fmt: skip
+    server = process.find(Path(data_dir))
+    assert server
+    port = urlsplit(server.base_url).port or 0
     codes = [
-        attempt("whole", flags),
-        attempt("cut", flags, 8, signal.SIGKILL),
-        attempt("cut", flags, 20, signal.SIGTERM, COLA_SWEEP_PREEMPTIBLE="1"),
+        attempt("whole", flags, {}),
+        attempt("alone", flags, {8: lambda: os.kill(server.pid, 9), 14: lambda: back_again(Path(data_dir), port)}),
+        attempt("cut", flags, {8: lambda: signal.raise_signal(signal.SIGKILL)}),
+        attempt("cut", flags, {20: lambda: signal.raise_signal(signal.SIGTERM)}, COLA_SWEEP_PREEMPTIBLE="1"),
     ]
     run = wandb.Api().run("interrupted/cut")
     between = {"state": run.state, "sent": [file.name for file in run.files(pattern="resume/%")]}
-    codes.append(attempt("cut", flags, folder="there"))
+    codes.append(attempt("cut", flags, {}, folder="there"))
     left = [str(path) for path in Path().glob("*/wandb/trials/*")]
-    print(json.dumps({"codes": codes, "between": between, "left": left, "whole": look("whole"), "cut": look("cut")}))
+    runs = {run_id: look(run_id) for run_id in ("whole", "alone", "cut")}
+    print(json.dumps({"codes": codes, "between": between, "left": left, **runs}))
 
 
 if __name__ == "__main__":

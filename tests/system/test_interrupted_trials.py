@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cola_sweep.warm_server import THREADLESS
 from tests.system.conftest import LiveServer
 
 ROOT = Path(__file__).parents[2]
@@ -18,14 +19,15 @@ def seen(
 ) -> Any:
     """What `interrupted_trials` saw, in one process for all tests: most of its time is imports."""
     folder = tmp_path_factory.mktemp("interrupted")
-    words = [sys.executable, "-m", "tests.system.interrupted_trials", str(tiny_corpus), str(tiny_checkpoint)]
-    done = live_server.run(*words, cwd=folder, timeout=900, PYTHONPATH=str(ROOT), COLA_SWEEP_HUB="0")
+    paths = map(str, (tiny_corpus, tiny_checkpoint, live_server.data_dir))
+    words = [sys.executable, "-m", "tests.system.interrupted_trials", *paths]
+    done = live_server.run(*words, cwd=folder, timeout=900, PYTHONPATH=str(ROOT), COLA_SWEEP_HUB="0", **THREADLESS)
     print(done.stdout, done.stderr)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_a_trial_killed_and_preempted_ends_as_one_that_was_left_alone(seen: Any) -> None:
-    assert seen["codes"] == [0, -9, 143, 0]
+    assert seen["codes"] == [0, 0, -9, 143, 0]
     assert seen["between"] == {"state": "preempted", "sent": ["resume/epoch-00003.tar"]}
     whole, cut = seen["whole"], seen["cut"]
     assert sum("valid/mcc" in row for row in whole["rows"]) == 4
@@ -36,6 +38,13 @@ def test_a_trial_killed_and_preempted_ends_as_one_that_was_left_alone(seen: Any)
     assert (cut["state"], cut["tables"], len(cut["costs"]), cut["ended badly"]) == ("finished", 1, 1, [])
 
 
+def test_a_trial_whose_server_is_away_for_a_while_loses_nothing(seen: Any) -> None:
+    whole, alone = seen["whole"], seen["alone"]
+    assert alone["rows"] == whole["rows"]
+    assert (alone["state"], alone["tables"], len(alone["costs"])) == ("finished", 1, 1)
+    assert (alone["summary"], alone["weights"]) == (whole["summary"], whole["weights"])
+
+
 def test_nothing_is_kept_once_a_trial_has_its_result(seen: Any) -> None:
     assert seen["left"] == []
-    assert seen["whole"]["sent"] == seen["cut"]["sent"] == []
+    assert [seen[run]["sent"] for run in ("whole", "alone", "cut")] == [[], [], []]
