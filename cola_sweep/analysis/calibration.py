@@ -59,4 +59,5 @@ def wilson(right: npt.ArrayLike, n: npt.ArrayLike) -> tuple[npt.NDArray[np.float
     z = float(special.ndtri(0.975))
     middle = (right + z**2 / 2) / (n + z**2)
     half = z / (n + z**2) * np.sqrt(right * (n - right) / n + z**2 / 4)
-    return middle - half, middle + half
+    share = right / n  # an end of the interval where it is 0 or 1: rounding must not put it outside
+    return np.minimum(middle - half, share).clip(0), np.maximum(middle + half, share).clip(max=1)

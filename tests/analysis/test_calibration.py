@@ -41,6 +41,16 @@ def test_the_interval_of_a_share_is_wilsons() -> None:
         assert wilson(right, n) == pytest.approx((theirs.low, theirs.high))
 
 
+def test_the_interval_of_a_share_holds_it_whatever_is_rounded() -> None:
+    n = np.arange(1, 500)
+    for right in (0 * n, n):
+        low, high = wilson(right, n)
+        assert (low >= 0).all()
+        assert (low <= right / n).all()
+        assert (right / n <= high).all()
+        assert (high <= 1).all()
+
+
 def test_without_probabilities_the_reason_is_given() -> None:
     assert "not at hand" in str(calibration(None))
     assert "no probabilities" in str(calibration(predictions().drop(columns="probability")))
