@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from cola_sweep import sources
 from cola_sweep.check import SWEEPS, examine, main
+from cola_sweep.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 HEAD = "method: random\nrun_cap: 9\nmetric: {name: valid/mcc, goal: maximize}\n"
@@ -128,6 +130,24 @@ def test_a_checkpoint_of_a_hub_that_does_not_answer_is_noted(file: Path) -> None
     assert finding.startswith("note: FILE:4: parameters.checkpoint.values[0]: got 'google/electra-small-discriminator'")
 
 
+def test_a_checkpoint_of_the_hub_is_looked_up_by_its_configuration_alone(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hub_folder(name: str, config_only: bool) -> Path:
+        assert config_only
+        if name == "nobody/nothing":
+            raise UserError("config.checkpoint", got=name, rule="the hub shows no such model", fix="check the name")
+        return tmp_path
+
+    monkeypatch.setenv("COLA_SWEEP_HUB", "1")
+    monkeypatch.setattr(sources, "hub_folder", hub_folder)
+    (tmp_path / "config.json").write_text('{"num_hidden_layers": 4}')
+    names = "[some/encoder, 'some/encoder[:4]', 'some/encoder[:5]', nobody/nothing]"
+    layers, name = said(file, f"{HEAD}parameters:\n  checkpoint: {{values: {names}}}")
+    assert layers.startswith("error: FILE:5: parameters.checkpoint.values[2]: got 'some/encoder[:5]'; has 4 layers")
+    assert name.startswith("error: FILE:5: parameters.checkpoint.values[3]: got 'nobody/nothing'; the hub shows no")
+
+
 @pytest.mark.parametrize("metric", ["metric: {name: val/mcc, goal: maximize}", "metrics: [{name: val/mcc}]"])
 def test_the_metric_must_be_logged(file: Path, metric: str) -> None:
     (finding,) = said(file, f"scheduler: {{engine: optuna}}\nrun_cap: 2\n{metric}\n{LR}")
@@ -173,3 +193,11 @@ def test_all_files_are_checked_within_a_second_of_processor_time() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.count(": ok: ") == len(list((ROOT / SWEEPS).glob("*.yaml")))
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 1
+
+
+def test_a_wrong_option_of_the_search_is_found(file: Path) -> None:
+    scheduler = "scheduler: {engine: optuna, source: cola_sweep/study.py, search_space: space, optimizer: study}\n"
+    head = "method: custom\nmetric: {name: valid/mcc_best, goal: maximize}\nrun_cap: 9\n"
+    search = "parameters:\n  _search:\n    value:\n      sampler: tpw\n  lr: {min: 0.1, max: 0.2}\n"
+    (line,) = said(file, head + TRIAL + scheduler + search)
+    assert line.startswith("error: FILE:9: parameters._search.value.sampler: got 'tpw'; must be one of")
