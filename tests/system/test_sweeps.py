@@ -17,17 +17,12 @@ import time, wandb
 with wandb.init() as run:
     run.define_metric("score", summary="max")
     for step in range(run.config["steps"]):
-        run.log({"score": run.config["lr"] * (step + 1), "last": run.config["lr"] * (step + 1)})
+        run.log({"score": run.config["lr"] * (step + 1), "last": run.config["lr"] * (step + 1), "size": 2.0})
         time.sleep(run.config["pause"])
 """
 
-# Of `wandb sweep-scheduler`: two points, and no third.
-STUDY = """
-import optuna
-def study(sweep):
-    grid = optuna.samplers.GridSampler({"lr": [2.0, 3.0], "steps": [2], "pause": [0]}, seed=0)
-    return optuna.create_study(direction="maximize", sampler=grid)
-"""
+STUDY = Path(__file__).parents[2] / "cola_sweep" / "study.py"
+SCORE = "metric: {name: score, goal: maximize}"
 
 SHOW = """
 import json, sys, wandb
@@ -48,10 +43,9 @@ Sweep = Callable[..., str]
 def make_sweep(live_server: LiveServer, tmp_path: Path) -> Sweep:
     """Write a sweep file and a script beside it, and call `wandb sweep`; returns entity/project/id."""
 
-    def make(config: str, metric: str = "score") -> str:
+    def make(config: str, objective: str = SCORE) -> str:
         (tmp_path / "train.py").write_text(TRAIN)
-        head = f"program: train.py\nmetric: {{name: {metric}, goal: maximize}}\n"
-        (tmp_path / "sweep.yaml").write_text(head + config)
+        (tmp_path / "sweep.yaml").write_text(f"program: train.py\n{objective}\n{config}")
         done = live_server.run(
             "wandb", "sweep", "--project", "system", "sweep.yaml", cwd=tmp_path, WANDB_SILENT="false"
         )
@@ -147,21 +141,30 @@ def test_hyperband_stops_the_worse_and_stop_ends_the_sweep(
     assert by_lr[1][1] < 40
 
 
-def test_a_study_of_the_users_own_searches_through_the_clients_scheduler(
-    live_server: LiveServer, make_sweep: Sweep, start_agent: Callable[[str], Any], tmp_path: Path
-) -> None:
-    (tmp_path / "study.py").write_text(STUDY)
+@pytest.mark.parametrize(
+    ("objective", "rates", "told"),
+    [
+        ("metric: {name: last, goal: maximize}", [2.0, 3.0], ["4", "6"]),
+        ("metrics: [{name: last, goal: maximize}, {name: size, goal: minimize}]", [2.0], ["[4, 2]"]),
+    ],
+    ids=["one metric", "several"],
+)
+def test_our_study_searches_through_the_clients_scheduler(
+    live_server: LiveServer, make_sweep: Sweep, start_agent: Callable[[str], Any], tmp_path: Path,
+    objective: str, rates: list[float], told: list[str],
+) -> None:  # fmt: skip
     # The scheduler reads the summary as it is: of `score`, {"max": ...}, it could make nothing.
     path = make_sweep(
-        "method: bayes\nscheduler: {engine: optuna, source: study.py, optimizer: study}\n"
-        "parameters: {lr: {values: [2.0, 3.0]}, steps: {value: 2}, pause: {value: 0}}\n",
-        metric="last",
+        f"method: custom\nscheduler: {{engine: optuna, source: {STUDY}, search_space: space, optimizer: study}}\n"
+        f"parameters: {{_search: {{value: {{seed: 3}}}}, lr: {{values: {rates}}}, steps: {{value: 2}}, "
+        "pause: {value: 0}}\n",
+        objective,
     )
     agent = start_agent(path)
-    words = ("wandb", "sweep-scheduler", "--batch-size", "1", "--poll-interval", "1", path)
+    words = ("wandb", "sweep-scheduler", "--batch-size", "2", "--poll-interval", "1", path)
     said = live_server.run(*words, cwd=tmp_path, WANDB_SILENT="false").stderr
-    assert sorted(re.findall(r"finished with value: (\S+)", said)) == ["4", "6"], said
+    assert sorted(re.findall(r"finished with value: (.+) and", said)) == told, said
     assert agent.wait(40) == 0
     found = show(live_server, path, tmp_path)
     assert (found["state"], found["agents"]) == ("FINISHED", ["FINISHED"])
-    assert sorted(found["runs"].values()) == [["finished", 2, 4], ["finished", 3, 6]]
+    assert sorted(found["runs"].values()) == [["finished", rate, 2 * rate] for rate in rates]
