@@ -22,7 +22,7 @@ from cola_sweep.studies.recipes import RECIPES
 
 NAME = "_search"
 SAMPLERS = ("tpe", "gp", "cmaes", "random")
-# By name: the numbers each takes, with what they are where the file says nothing. `epochs` is that of the sweep.
+# By name: the numbers each takes, with what they are where the file says nothing; None: the sweep's epochs.
 PRUNERS: dict[str, dict[str, float | None]] = {
     "none": {},
     "hyperband": {"min_epochs": 1, "max_epochs": None, "eta": 3},
