@@ -106,8 +106,9 @@ class TrialConfig:
         """
         fields = {field.name: field for field in dataclasses.fields(cls)}
         kinds = typing.get_type_hints(cls)
-        known = {}
-        for key, value in _untied(values):
+        known: dict[str, Any] = {}
+        # Those at the top first: of two that differ the one further down is named.
+        for where, key, value in sorted(_members(values, "config"), key=lambda member: member[0].count(".")):
             if key.startswith("_") or key in RESERVED_KEYS:
                 continue
             if key not in fields:
@@ -118,7 +119,12 @@ class TrialConfig:
                     rule="no such key",
                     fix=f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(fields)}",
                 )
-            known[key] = _checked(fields[key], kinds[key], value)
+            checked = _checked(fields[key], kinds[key], value)
+            # Not as they are written: a trial puts 1e-5 beside the "1e-5" that it was given.
+            if known.setdefault(key, checked) != checked:
+                raise UserError(
+                    where, got=value, rule=f"{key} is set beside it", fix=f"leave {key} out of one of the two"
+                )
         return cls(**known)
 
     def to_mapping(self) -> dict[str, Any]:
@@ -137,18 +143,6 @@ class TrialConfig:
                 default=argparse.SUPPRESS,
                 help=f"{field.metadata['help']} (default: {'null' if field.default is None else field.default})",
             )
-
-
-def _untied(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Keys and values, with the members of mappings in the place of these, however deep."""
-    found: dict[str, Any] = {}
-    # Those at the top first: of two that differ the one further down is named.
-    for where, key, value in sorted(_members(values, "config"), key=lambda member: member[0].count(".")):
-        if key in found and found[key] != value:
-            fix = f"leave {key} out of one of the two"
-            raise UserError(where, got=value, rule=f"{key} is set beside it", fix=fix)
-        found[key] = value
-    yield from found.items()
 
 
 def _members(values: Mapping[str, Any], where: str) -> Iterator[tuple[str, str, Any]]:

@@ -120,6 +120,7 @@ def test_a_mapping_ties_settings_together() -> None:
     config = TrialConfig.from_mapping(tied)
     assert (config.lr, config.batch_size, config.seed) == (1e-4, 8, 3)
     assert TrialConfig.from_mapping(tied | {"lr": 1e-4}) == config  # as a run's config has it once it was read
+    assert TrialConfig.from_mapping({"cell": {"lr": "1e-4", "batch_size": 8}, "seed": 3, "lr": 1e-4}) == config
     assert TrialConfig.from_mapping({"a": {"b": tied}}) == config
 
 
