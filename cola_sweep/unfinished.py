@@ -11,7 +11,7 @@ import shutil
 import tarfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +50,9 @@ def trial_folder(run: "wandb.Run") -> Iterator[Path]:
 
 def remove_abandoned(parent: Path) -> None:
     for folder in parent.glob("*"):
-        if folder.stat().st_mtime < time.time() - ABANDONED_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(FileNotFoundError):  # a trial beside this one has come to its end
+            if folder.stat().st_mtime < time.time() - ABANDONED_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def forget(run: "wandb.Run", folder: Path) -> None:

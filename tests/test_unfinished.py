@@ -131,8 +131,9 @@ def test_folders_that_nobody_came_back_to_go_after_a_week(tmp_path: Path) -> Non
     for name, age in (("old", ABANDONED_SECONDS + 60), ("young", ABANDONED_SECONDS - 3600)):
         (tmp_path / name).mkdir()
         os.utime(tmp_path / name, (time.time() - age,) * 2)
+    (tmp_path / "gone").symlink_to("nowhere")  # there when it was listed, and no longer when it is looked at
     remove_abandoned(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["young"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gone", "young"]
 
 
 def test_a_tar_that_is_damaged_is_no_state(tmp_path: Path, files: Files, capsys: pytest.CaptureFixture[str]) -> None:
