@@ -4,7 +4,7 @@
 
 Pulls through `snapshot`, makes frames in `results`, decides in `findings`, draws in `figures`, words it in
 `reporting`; here the files are written. Those modules are heavy: they are imported when a report is made, not
-with this one, and not when nothing has changed since it was made.
+with this one, and not when nothing has changed since it was made. Imports `records`.
 """
 
 import argparse
@@ -12,8 +12,9 @@ import functools
 import re
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from cola_sweep import records
 from cola_sweep.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,6 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="entity/project/id, project/id or id (default: newest); two are also compared",
     )  # fmt: skip
     parser.add_argument("--out", metavar="FOLDER", default="reports", help="folder of reports (default: %(default)s)")
+    parser.add_argument(
+        "--annotations", metavar="PATH",
+        help="major_features.tsv of CoLA, or its folder (default: looked for beside the data)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--blimp", metavar="FOLDER", help="also probe the winner's model with the minimal pairs of BLiMP in FOLDER"
+    )
+    parser.add_argument("--pairs", type=int, default=100, help="of each BLiMP paradigm (default: %(default)s)")
     parser.add_argument(
         "--gate", action="store_true", help="end with 1 unless the (first) sweep's winner beats the project's champion"
     )
@@ -53,16 +62,21 @@ def main(args: argparse.Namespace) -> int:
 
     if len(args.sweeps) > 2:
         raise UserError("SWEEP", got=" ".join(args.sweeps), rule="one or two can be reported", fix="name fewer")
+    if args.pairs < 1:
+        raise UserError("--pairs", got=args.pairs, rule="must be at least 1", fix="write --pairs 100")
     api, cache, folder = connect(), kept.default_folder(), Path(args.out)
     taken = [snapshot.take(api, path, kept_in=cache) for path in args.sweeps or [None]]
-    found = functools.cache(lambda place: findings_of(taken[place]))
+    made_of = [inputs(each, args.annotations) + blimp_inputs(args.blimp, args.pairs) for each in taken]
+    found = functools.cache(lambda place: findings_of(taken[place], args.annotations))
     for places in [*((place,) for place in range(len(taken))), *[(0, 1)] * (len(taken) == 2)]:
         target = folder / "-against-".join(folder_name(taken[place].id) for place in places)
-        inputs = " ".join(taken[place].fingerprint for place in places)
-        said = kept.recall(cache, target, inputs)
+        key = " ".join(made_of[place] for place in places)
+        said = kept.recall(cache, target, key)
         if said is None:
-            said = _make([found(place) for place in places], folder)
-            kept.remember(cache, target, inputs, said)
+            alone = args.blimp and len(places) == 1
+            probed = probe(api, taken[places[0]], args.blimp, args.pairs) if alone else None
+            said = _make([found(place) for place in places], folder, probed)
+            kept.remember(cache, target, key, said)
         print("\n".join([*said, str(target / "index.html")]))
     if args.publish:
         from cola_sweep.publish import publish
@@ -77,19 +91,65 @@ def main(args: argparse.Namespace) -> int:
     return code
 
 
-def findings_of(taken: "Snapshot") -> "Findings":
+def findings_of(taken: "Snapshot", annotations: str | None = None) -> "Findings":
+    """What a snapshot says, with the annotated sentences that `annotations` names or that lie beside the data."""
     from cola_sweep.findings import find
     from cola_sweep.results import of
 
-    return find(of(taken))
+    return find(of(taken), annotations=_annotations(taken, annotations))
 
 
-def _make(found: "Sequence[Findings]", folder: Path) -> list[str]:
+def inputs(taken: "Snapshot", annotations: str | None = None) -> str:
+    """What the report of a snapshot is made of, as a key: the snapshot and the annotated sentences."""
+    return f"{taken.fingerprint} {_digest(_annotations(taken, annotations))}"
+
+
+def blimp_inputs(blimp: str | None, pairs: int) -> str:
+    """The same of a probe: the pairs, and how many."""
+    if not blimp:
+        return ""
+    files = sorted(Path(blimp).expanduser().glob("*.tsv*"))
+    return " ".join([f" {pairs} pairs of", *map(_digest, files)])
+
+
+def _annotations(taken: "Snapshot", option: str | None) -> Path | None:
+    from cola_sweep.analysis.phenomena import find_annotations
+
+    winner = next(iter(records.best_first(taken.records, taken.metric, taken.goal)), None)
+    return find_annotations(option, str(winner.config.get("data")) if winner else None)
+
+
+def _digest(file: Path | None) -> str:
+    from cola_sweep import kept
+
+    return kept.digest(file.read_bytes()) if file else "none"
+
+
+def probe(api: Any, taken: "Snapshot", blimp: str, pairs: int) -> "pd.DataFrame":
+    """The BLiMP probe of the winner's model artifact, by paradigm.
+
+    Raises:
+        UserError: no run can be ranked, the best one has no model, or the pairs cannot be read.
+    """
+    from cola_sweep import champion
+    from cola_sweep.analysis import blimp as probing
+
+    winner = next(iter(records.best_first(taken.records, taken.metric, taken.goal)), None)
+    model = champion.model_of(taken, [winner.id]) if winner else None
+    if model is None:
+        rule = "its winner has no model artifact to probe" if winner else "no run can be ranked, so there is no model"
+        raise UserError("--blimp", got=taken.path, rule=rule, fix="leave --blimp out")
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{taken.path.rpartition('/')[0]}/{model}"
+        return probing.probe(champion.download_model(api, path, Path(folder)), Path(blimp).expanduser(), pairs=pairs)
+
+
+def _make(found: "Sequence[Findings]", folder: Path, probed: "pd.DataFrame | None") -> list[str]:
     """Write the report of one sweep, or of two compared; returns what there is to say of it."""
     if len(found) == 2:
         write_comparison(found, folder)
         return []
-    write(found[0], folder)
+    write(found[0], folder, probed)
     return best_three(found[0])
 
 

@@ -65,9 +65,9 @@ def main(args: argparse.Namespace) -> int:
             return code
     taken = snapshot.take(api, path, kept_in=cache)
     found, target = report.findings_of(taken), folder / report.folder_name(taken.id)
-    if kept.recall(cache, target, taken.fingerprint) is None:
+    if kept.recall(cache, target, report.inputs(taken)) is None:
         report.write(found, folder)
-        kept.remember(cache, target, taken.fingerprint, report.best_three(found))
+        kept.remember(cache, target, report.inputs(taken), report.best_three(found))
     print(f"{target / 'index.html'}\n{_verdict(found)}")
     return _name_champion(api, taken, champion.contender(found) if found.repeats else [], args.replace)
 

@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from cola_sweep import connection, figures, report, results
-from cola_sweep.analysis import importance
+from cola_sweep import champion, connection, figures, report, results
+from cola_sweep.analysis import blimp, importance
 from cola_sweep.errors import UserError
 from cola_sweep.findings import find
 from cola_sweep.reporting import answer
@@ -330,7 +331,7 @@ def test_a_folder_that_is_a_file_is_one_line(pulled: results.SweepResults, tmp_p
 
 
 @pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_figures: None) -> Callable[[], str]:
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_figures: None) -> Callable[..., str]:
     """`cola-sweep report k3x9a1bc`, from a server of its own; returns what it printed but the path."""
     runs = fake_runs(6, sentences=60)
     monkeypatch.setattr(connection, "connect", lambda: FakeApi([FakeSweep()], runs))
@@ -338,10 +339,10 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_figures: None) -
     parser = argparse.ArgumentParser()
     report.add_arguments(parser)
 
-    def run() -> str:
+    def run(*flags: str) -> str:
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
-            assert report.main(parser.parse_args(["k3x9a1bc", "--out", str(tmp_path / "out")])) == 0
+            assert report.main(parser.parse_args(["k3x9a1bc", "--out", str(tmp_path / "out"), *flags])) == 0
         *lines, last = said.getvalue().splitlines()
         assert last == str(tmp_path / "out" / "k3x9a1bc" / "index.html")
         return "\n".join(lines)
@@ -363,6 +364,45 @@ def test_a_report_is_made_again_only_if_something_changed(command: Callable[[], 
     index.write_bytes(b"edited")
     assert command() == said
     assert index.read_bytes() == page
+
+
+def test_annotated_sentences_are_reported_and_part_of_what_a_report_is_made_of(
+    command: Callable[..., str], tmp_path: Path
+) -> None:
+    file, made = tmp_path / "major_features.tsv", tmp_path / "out" / "k3x9a1bc" / "by-phenomenon.csv"
+    command()
+    assert not made.exists()
+    swept = results.read(FakeApi([FakeSweep()], fake_runs(6, sentences=60)), PATH)
+    sentences = next(iter(swept.predictions.values())).sort_values("index")["sentence"]
+    for feature in ("Question", "Adjunct"):
+        rows = [f"s\tin\t1\t{sentence}\t1" for sentence in sentences]
+        file.write_text("\n".join([f"Source\tDomain\tAcceptability\tSentence\t{feature}", *rows, ""]))
+        command("--annotations", str(file))
+        assert made.read_text().splitlines()[1].startswith(f"{feature},60,")
+    with pytest.raises(UserError, match="--annotations"):
+        command("--annotations", str(tmp_path / "out"))
+
+
+def test_the_winners_model_is_probed_once(
+    command: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def probe(model: Path, blimp: Path, *, pairs: int) -> pd.DataFrame:
+        asked.append((model.name, pairs))
+        numbers = {"n": [pairs], "right": [1.0], "accuracy": [0.5], "low": [0.1], "high": [0.9]}
+        return pd.DataFrame({"paradigm": ["island"], "field": ["syntax"], "term": ["islands"], **numbers})
+
+    monkeypatch.setattr(champion, "model_of", lambda taken, runs: "model-x:v0")
+    monkeypatch.setattr(champion, "download_model", lambda api, path, folder: Path(path))
+    monkeypatch.setattr(blimp, "probe", probe)
+    command()
+    for _ in range(2):
+        command("--blimp", str(tmp_path / "pairs"), "--pairs", "2")
+    assert asked == [("model-x:v0", 2)]
+    assert (
+        (tmp_path / "out" / "k3x9a1bc" / "blimp.csv").read_text().splitlines()[1].startswith("island,syntax,islands,2,")
+    )
 
 
 def test_the_flags_cost_no_heavy_import() -> None:
