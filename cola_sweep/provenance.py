@@ -64,6 +64,16 @@ def git_commit(folder: Path) -> str | None:
     return commit.stdout.strip() + ("-dirty" if changes.returncode else "")
 
 
+def record(run: Any, config: TrialConfig, own: Mapping[str, Any]) -> None:
+    """Put a trial's provenance into its run's config, unless it does not belong into the run's sweep.
+
+    Raises:
+        UserError: as `refuse_mixture` has it.
+    """
+    refuse_mixture(config, own, earlier_configs(run))
+    run.config.update({KEY: dict(own)}, allow_val_change=True)
+
+
 def refuse_mixture(config: TrialConfig, own: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> None:
     """Compare with the other runs of the sweep: same data in all, same weights under the same checkpoint name.
 

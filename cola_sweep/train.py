@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from cola_sweep.checkpoints import Checkpoint
     from cola_sweep.corpus import Corpus
 
-LOG_EVERY = 10
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one trial and return its exit code, which is also its run's.
@@ -75,6 +73,7 @@ def train(run: "wandb.Run", config: TrialConfig, checkpoint: "Checkpoint", corpu
     from cola_sweep.model import AcceptabilityModel, class_weights, should_compile
     from cola_sweep.precision import choose
     from cola_sweep.replay import TrialLogger
+    from cola_sweep.trainer import make_trainer
     from cola_sweep.unfinished import send, trial_folder
 
     callbacks.quiet_lightning()
@@ -95,38 +94,23 @@ def train(run: "wandb.Run", config: TrialConfig, checkpoint: "Checkpoint", corpu
         identity = provenance.identity(config, checkpoint, corpus)
         begun = resume.find(folder, identity)
         logger = TrialLogger(run, begun.rows)
-        trainer = pl.Trainer(
-            accelerator="auto",
-            devices=1,
-            precision="bf16-mixed" if precision.name == "bf16" else "32-true",
-            max_epochs=config.epochs,
-            accumulate_grad_batches=config.accumulate,
-            gradient_clip_val=config.grad_clip or None,
-            logger=logger,
-            callbacks=[
-                callbacks.FailOnDivergence(),  # first: an epoch that diverged is never the best
-                best_epoch,
-                *([EarlyStopping(config.patience)] if config.patience else []),
-                cost,
-                resume.EpochSeed(config.seed),
-                resume.SaveEpochs(folder, identity, best_epoch, logger),
-                callbacks.StopOnRequest(stop),
-                *([] if sys.stderr.isatty() else [callbacks.EpochLines()]),
-            ],
-            log_every_n_steps=min(LOG_EVERY, -(-batches // config.accumulate)),
-            num_sanity_val_steps=0,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            enable_progress_bar=sys.stderr.isatty(),
-            default_root_dir=folder,
-        )
+        reactions = [
+            callbacks.FailOnDivergence(),  # first: an epoch that diverged is never the best
+            best_epoch,
+            *([EarlyStopping(config.patience)] if config.patience else []),
+            cost,
+            resume.EpochSeed(config.seed),
+            resume.SaveEpochs(folder, identity, best_epoch, logger),
+            callbacks.StopOnRequest(stop),
+            *([] if sys.stderr.isatty() else [callbacks.EpochLines()]),
+        ]
+        trainer = make_trainer(config, batches, folder, logger, reactions, bf16=precision.name == "bf16")
         device = trainer.strategy.root_device
         compiled = should_compile(config.compile, device.type, batches * config.epochs)
         if compiled:  # in place: names and class of what is saved stay the same
             model.encoder.compile(dynamic=True)
         source = provenance.describe(config, checkpoint, corpus, device) | precision.facts() | {"compiled": compiled}
-        provenance.refuse_mixture(config, source, provenance.earlier_configs(run))
-        run.config.update({provenance.KEY: source}, allow_val_change=True)
+        provenance.record(run, config, source)
 
         stop.deferred = True
         try:

@@ -144,13 +144,30 @@ def test_exit_code_0_and_nothing_but_wandb_is_left(trial: OfflineRun, folder_of_
     assert [path.name for path in (folder_of_trials / "whole").iterdir()] == ["wandb"]
 
 
-def test_the_same_seed_gives_the_same_trial(
+def test_the_same_seed_gives_the_same_trial_bit_by_bit(
     trial: OfflineRun, flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(flags) == 0
     again = read_offline_run(tmp_path)
+    assert logged_metrics(again) == logged_metrics(trial)
     assert again.table("predictions") == trial.table("predictions")
+    assert weights(again) == weights(trial)
+
+
+def logged_metrics(run: OfflineRun) -> list[dict[str, float]]:
+    """The rows of the history in their order, less what is measured in seconds and the charts."""
+    rows = [{key: value for key, value in row.items() if key.startswith(("train", "valid"))} for row in run.history]
+    metrics = [row for row in rows if row]
+    assert {key for row in metrics for key in row} >= {name for name in METRIC_NAMES if not name.startswith("cost/")}
+    return metrics
+
+
+def weights(run: OfflineRun) -> dict[str, str]:
+    """The digests of the model artifact's weights."""
+    digests = {e.path: e.digest for e in run.artifacts["model"].manifest.contents if e.path.endswith(".safetensors")}
+    assert set(digests) == {"model.safetensors", "head.safetensors"}
+    return digests
 
 
 @pytest.fixture
