@@ -137,9 +137,13 @@ class _Agents:
     def __init__(self, sweep: str, count: int | None) -> None:
         self._words = ["agent", *(["--count", str(count)] if count else []), sweep]
         self._readers: list[threading.Thread] = []
+        self._step = 0  # of the interrupts
         self.started: list[subprocess.Popen[str]] = []
 
     def start(self, env: Mapping[str, str]) -> None:
+        """One more, unless they were interrupted."""
+        if self._step:
+            return
         command = [sys.executable, "-m", "wandb", *self._words]
         if sys.platform == "linux":
             command = [sys.executable, "-c", LAUNCH, str(os.getpid()), *self._words]
@@ -151,6 +155,8 @@ class _Agents:
         )  # fmt: skip
         self.started.append(agent)
         self._readers.append(_relay(agent, f"agent {len(self.started)} | "))
+        if self._step:  # meanwhile, perhaps before it was in the list
+            self._tell(agent)
 
     def running(self) -> bool:
         return any(agent.poll() is None for agent in self.started)
@@ -164,13 +170,17 @@ class _Agents:
 
     def interrupt(self, step: int) -> None:
         """Step 1: take no new trial; 2: stop trials; 3: kill. Trials hear it from here too: an agent may be dead."""
+        self._step = step
         for agent in self.started:
-            if step > 1:
-                for trial in trials_of(agent.pid):
-                    with suppress(ProcessLookupError):
-                        os.kill(trial, signal.SIGTERM if step == 2 else signal.SIGKILL)
-            if agent.poll() is None:
-                agent.send_signal(signal.SIGINT if step < 3 else signal.SIGKILL)
+            self._tell(agent)
+
+    def _tell(self, agent: "subprocess.Popen[str]") -> None:
+        if self._step > 1:
+            for trial in trials_of(agent.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(trial, signal.SIGTERM if self._step == 2 else signal.SIGKILL)
+        if agent.poll() is None:
+            agent.send_signal(signal.SIGINT if self._step < 3 else signal.SIGKILL)
 
 
 class _Probe:

@@ -74,6 +74,31 @@ def test_interrupts_reach_the_agents_one_by_one(stand_in: dict[str, str]) -> Non
     assert child.returncode == 130
 
 
+def test_the_agent_that_starts_during_an_interrupt_hears_it_and_none_starts_after(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = []
+
+    class Agent:
+        pid = None
+
+        def __init__(self, *_: object, **__: object) -> None:
+            group.interrupt(1)
+
+        def poll(self) -> None: ...
+
+        def send_signal(self, number: int) -> None:
+            told.append(number)
+
+    monkeypatch.setattr(subprocess, "Popen", Agent)
+    monkeypatch.setattr(agents, "_relay", lambda agent, label: None)
+    group = agents._Agents("e/p/s", None)
+    group.start({})
+    group.start({})
+    assert len(group.started) == 1
+    assert told == [signal.SIGINT]
+
+
 def start(sweep: str, env: dict[str, str]) -> "subprocess.Popen[str]":
     """`run` in a process of its own, that signals can be sent to."""
     ending = f"raise SystemExit(run({sweep!r}, n=1, env=os.environ, cold=True))"
