@@ -25,9 +25,6 @@ class EarlyStopping(pl.Callback):
         self._best: float | None = None
         self._waited = 0
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._stop_if_due(trainer)  # a run that was cut off after its last epoch
-
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         value, positive_rate = (float(trainer.callback_metrics[name]) for name in (OBJECTIVE, "valid/positive_rate"))
         if self._best is None and positive_rate in (0.0, 1.0):
@@ -35,9 +32,6 @@ class EarlyStopping(pl.Callback):
         self._waited += 1
         if is_better(value, self._best):
             self._best, self._waited = value, 0
-        self._stop_if_due(trainer)
-
-    def _stop_if_due(self, trainer: pl.Trainer) -> None:
         if self._waited >= self._patience:
             trainer.should_stop = True
 
