@@ -30,7 +30,8 @@ def keep_model(run: "wandb.Run", best: "Best", folder: Path, keep: int) -> None:
     """Log the best epoch's weights as an artifact, and see to it that the sweep has no more than `keep` of them.
 
     The artifact is a collection of its own per run, `model-<run id>`; `model.load_model` reads it back. In a sweep
-    that has `keep` better ones already nothing is uploaded. What the server refuses is said in a warning.
+    that has `keep` better ones already nothing is uploaded. A comparison or a deletion that the server refuses is said
+    in a warning; its refusal of the model is the trial's failure, after which the folder is still there.
 
     Args:
         folder: what `model.save_model` wrote; it may go once this returns.
