@@ -1,6 +1,6 @@
 """The champion: the model of a project that has the alias `champion`, and what a challenger must show against it.
 
-Imports `connection`, `records` and `snapshot`; pandas and the statistics inside functions.
+Imports `connection`, `records`, `snapshot` and `wording`; pandas and the statistics inside functions.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cola_sweep import records, snapshot
 from cola_sweep.connection import ask, within
 from cola_sweep.snapshot import SLOW_SECONDS, Snapshot
+from cola_sweep.wording import count
 
 if TYPE_CHECKING:
     from cola_sweep.analysis.seeds import SeedComparison
@@ -132,4 +133,4 @@ def against(compared: "SeedComparison", name: str) -> str:
     """The comparison with the champion in one line."""
     gap, (ours, theirs) = compared.difference, compared.seeds
     interval = f"95% interval {gap.low:+.3f} to {gap.high:+.3f}" if not gap.reason else gap.reason
-    return f"MCC {gap.value:+.3f} against the champion, {name} ({interval}; {ours} run(s) against {theirs})"
+    return f"MCC {gap.value:+.3f} against the champion, {name} ({interval}; {count(ours, 'run')} against {theirs})"

@@ -3,19 +3,19 @@
 Seconds are those of past trials of the same checkpoint and corpus, as the last reports pulled them; disk is that of
 the weights that lie on this machine.
 
-Imports checkpoints, config, errors, points, records, reporting.wording, sources, space and sweep_rules.
+Imports checkpoints, config, errors, points, records, sources, space, sweep_rules and wording.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, median
 
+from cola_sweep import wording
 from cola_sweep.checkpoints import weight_files
 from cola_sweep.config import TrialConfig
 from cola_sweep.errors import UserError
 from cola_sweep.points import count
 from cola_sweep.records import Record, number
-from cola_sweep.reporting import wording
 from cola_sweep.sources import local_folder
 from cola_sweep.space import SweepSpec
 from cola_sweep.sweep_rules import choices, largest

@@ -155,7 +155,7 @@ def _make(found: "Sequence[Findings]", folder: Path, probed: "pd.DataFrame | Non
 
 def best_three(findings: "Findings") -> list[str]:
     """A line each."""
-    from cola_sweep.reporting.wording import show_metric, show_value
+    from cola_sweep.wording import show_metric, show_value
 
     lines = []
     for _, run in findings.ranked.head(3).iterrows():

@@ -149,7 +149,7 @@ def _settings(record: Record, names: Sequence[str] | Any) -> Iterator[tuple[str,
 
 def _verdict(found: "Findings") -> str:
     """Each configuration over its seeds, best mean first, and whether the first beats the second."""
-    from cola_sweep.reporting.wording import show_metric, show_value
+    from cola_sweep.wording import show_metric, show_value
 
     if found.repeats is None:
         return "no configuration finished with two seeds"

@@ -1,6 +1,6 @@
 """Which parameters mattered: fANOVA's share of the metric's variance, with its spread and what chance would give.
 
-Imports numpy, pandas, `parameters`, `swept`; scikit-learn inside the function.
+Imports numpy, pandas, `parameters`, `swept`, `wording`; scikit-learn inside the function.
 
 The same quantity as `optuna.importance.FanovaImportanceEvaluator`, to rounding (a test holds this); that one walks
 its trees in Python, 5 minutes for 1,000 runs, where this one takes a second and so can be repeated.
@@ -18,6 +18,7 @@ import pandas as pd
 from cola_sweep.analysis.swept import Parameter
 from cola_sweep.errors import UserError
 from cola_sweep.parameters import BOUNDED, bounds, read_parameter
+from cola_sweep.wording import count
 
 Array = npt.NDArray[np.float64]
 
@@ -76,7 +77,7 @@ def importance(ranked: pd.DataFrame, parameters: Sequence[Parameter], *, seed: i
     if not axes:
         return "no parameter differs between the ranked runs"
     if len(ranked) < fewest:
-        return f"{len(ranked)} ranked runs are too few for {len(axes)} parameter(s): it takes {fewest}"
+        return f"{len(ranked)} ranked runs are too few for {count(len(axes), 'parameter')}: it takes {fewest}"
     values = ranked["best"].to_numpy(dtype=float)
     if np.ptp(values) == 0:
         return "all ranked runs have the same value"

@@ -14,7 +14,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from cola_sweep.figures.search import categories
 from cola_sweep.figures.style import BLUE, INK, LINE, MUTED, ORANGE, PAPER, WIDE, Figure, LeftOut, drawing, short
 from cola_sweep.findings import Findings, Parameter
-from cola_sweep.reporting.wording import show_metric, show_value
+from cola_sweep.wording import show_metric, show_value
 
 MOST_LINES = 200
 MOST_AXES = 7

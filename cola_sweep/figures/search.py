@@ -16,7 +16,7 @@ from scipy import special
 from cola_sweep import stats
 from cola_sweep.figures.style import BLUE, MUTED, ORANGE, SHADES, Figure, LeftOut, drawing, log_ticks, short, spread
 from cola_sweep.findings import Findings, Parameter
-from cola_sweep.reporting.wording import show_value
+from cola_sweep.wording import show_value
 
 LEVELS = 5  # of colour
 FEWEST_FOR_QUARTERS = 12  # below, a mean of a quarter of the runs says little

@@ -24,7 +24,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from cola_sweep.reporting.wording import show_value
+from cola_sweep.wording import show_value
 
 INK, LINE, MUTED, PAPER = "#1d232b", "#c9ced6", "#8a929d", "#ffffff"
 BLUE, ORANGE, GREEN, PINK, BROWN = (sns.color_palette("colorblind").as_hex()[place] for place in (0, 1, 2, 4, 5))

@@ -13,7 +13,7 @@ from cola_sweep.analysis.seeds import SeedComparison
 from cola_sweep.analysis.selection import Optimism
 from cola_sweep.findings import Findings, Predicted
 from cola_sweep.reporting.document import Answer, Cell, Link
-from cola_sweep.reporting.wording import (
+from cola_sweep.wording import (
     NOTHING,
     count,
     missing,

@@ -9,7 +9,7 @@ from cola_sweep.analysis.selection import Optimism, Transfer
 from cola_sweep.findings import Findings
 from cola_sweep.reporting.answer import flattery, setting_text, with_ends
 from cola_sweep.reporting.document import Block, Cell, Column, Table, Text, setting_kind
-from cola_sweep.reporting.wording import count, show_count, show_metric, show_p, show_range, show_share, show_value
+from cola_sweep.wording import count, show_count, show_metric, show_p, show_range, show_share, show_value
 
 VERDICTS = {"first": "winner better", "tie": "tie", "second": "rival better"}
 CONFIGURATIONS = 20

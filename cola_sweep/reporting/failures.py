@@ -14,8 +14,8 @@ from cola_sweep.figures import Gallery
 from cola_sweep.findings import Findings, Predicted
 from cola_sweep.reporting.answer import group_title
 from cola_sweep.reporting.document import Block, Column, Figures, Table, Text
-from cola_sweep.reporting.wording import count, show_count, show_metric, show_range, show_share
 from cola_sweep.stats import CLASSES
+from cola_sweep.wording import count, show_count, show_metric, show_range, show_share
 
 SENTENCES = 20
 GROUPS = 30

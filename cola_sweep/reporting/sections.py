@@ -26,7 +26,7 @@ from cola_sweep.reporting.document import (
 )
 from cola_sweep.reporting.evidence import evidence
 from cola_sweep.reporting.failures import failures
-from cola_sweep.reporting.wording import (
+from cola_sweep.wording import (
     count,
     show_amount,
     show_count,

@@ -90,7 +90,7 @@ def test_pure_noise_seldom_passes_for_importance() -> None:
 def test_too_few_runs_are_told_and_not_guessed_from() -> None:
     frame = runs(15)
     assert importance(frame, swept_parameters(CONFIG, frame)) == (
-        "15 ranked runs are too few for 4 parameter(s): it takes 16"
+        "15 ranked runs are too few for 4 parameters: it takes 16"
     )
     few = swept_parameters({"parameters": {"lr": SPACE["lr"]}}, frame)
     assert "it takes 10" in str(importance(frame.head(9), few))

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cola_sweep.reporting import wording
+from cola_sweep import wording
 
 
 @pytest.mark.parametrize(
