@@ -27,10 +27,9 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# Whole sweeps mostly wait for the agent's polls, so they run side by side.
+# A process a core, each with whole files: what a module's tests share is made once.
 test: install lint ## run every test
-	@python -m pytest --ignore tests/system
-	@python -m pytest --numprocesses auto --dist loadfile tests/system
+	@python -m pytest --numprocesses auto --dist loadfile
 
 lint: install ## check style and types
 	@ruff check --quiet . && ruff format --quiet --check . && mypy --no-error-summary

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 def adamw(encoder: "PreTrainedModel", head: nn.Module, config: TrialConfig) -> torch.optim.AdamW:
     """AdamW over both, in one pass over the weights: torch's default on a CPU takes eight times as long."""
-    return torch.optim.AdamW(parameter_groups(encoder, head, config), lr=config.lr, fused=True)
+    optimizer = torch.optim.AdamW(parameter_groups(encoder, head, config), lr=config.lr, fused=True)
+    # A fused step could undo a loss scale itself, for which Lightning refuses to clip gradients under autocast.
+    # bfloat16 needs no such scale.
+    optimizer._step_supports_amp_scaling = False
+    return optimizer
 
 
 def parameter_groups(encoder: "PreTrainedModel", head: nn.Module, config: TrialConfig) -> list[dict[str, Any]]:

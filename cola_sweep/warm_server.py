@@ -37,8 +37,9 @@ PRELOAD = (
     "wandb.sdk.artifacts._generated", "wandb.sdk.artifacts.artifact", "wandb.sdk.wandb_run",
     "matplotlib.backends.backend_agg", "seaborn", "sklearn.calibration", "sklearn.metrics", "cola_sweep.artifacts",
     "cola_sweep.callbacks", "cola_sweep.checkpoints", "cola_sweep.connection", "cola_sweep.cost", "cola_sweep.data",
-    "cola_sweep.inputs", "cola_sweep.model", "cola_sweep.plots", "cola_sweep.provenance", "cola_sweep.resume",
-    "cola_sweep.samples", "cola_sweep.tracking", "cola_sweep.unfinished",
+    "cola_sweep.early_stopping", "cola_sweep.inputs", "cola_sweep.model", "cola_sweep.plots", "cola_sweep.precision",
+    "cola_sweep.provenance", "cola_sweep.replay", "cola_sweep.resume", "cola_sweep.samples", "cola_sweep.tracking",
+    "cola_sweep.trainer", "cola_sweep.unfinished",
 )  # fmt: skip
 # Keep numpy's and Arrow's libraries from starting threads when they are loaded. The trial's own values come back
 # with its environment, too late for these two: its numpy stays at one thread, which torch has nothing to do with.
@@ -188,6 +189,8 @@ class _Server:
         return None
 
     def _ended(self, pidfd: int) -> None:
+        if pidfd not in self._trials:
+            return  # it ended in the moment of a second stop, which waits for none
         pid, connection = self._trials.pop(pidfd)
         self._selector.unregister(pidfd)
         os.close(pidfd)

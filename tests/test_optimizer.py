@@ -1,9 +1,11 @@
 """AdamW's groups for the encoders that the sweeps use, and the learning rate from step to step."""
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
+from pytorch_lightning.plugins import MixedPrecision
 from torch import nn
 from transformers import (
     AlbertConfig,
@@ -118,3 +120,11 @@ def test_learning_rate_rises_to_its_peak_once_and_falls_to_0(warmup: int, total:
     assert min(factors) > 0
     assert learning_rate_factor(total, warmup, total) == 0.0
     assert learning_rate_factor(total + 1, warmup, total) == 0.0
+
+
+def test_gradients_are_clipped_under_autocast_too() -> None:
+    weights = nn.Linear(2, 2)
+    optimizer = adamw(cast(Any, nn.Linear(2, 2)), weights, TrialConfig())
+    weights.weight.grad = torch.full_like(weights.weight, 100.0)
+    MixedPrecision("bf16-mixed", "cpu").clip_gradients(optimizer, 1.0)
+    assert float(weights.weight.grad.norm()) == pytest.approx(1.0, abs=1e-3)
