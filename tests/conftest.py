@@ -177,3 +177,13 @@ def leveldb_records(data: bytes, block: int = 32768, header: int = 7) -> Iterato
         if part in (1, 4):
             yield parts
             parts = b""
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The client's warnings of a test, whether or not an earlier one has silenced it."""
+    import wandb
+
+    lines: list[str] = []
+    monkeypatch.setattr(wandb, "termwarn", lines.append)
+    return lines

@@ -5,20 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import wandb
 
 from cola_sweep.errors import UserError
 from cola_sweep.resume import STATE, Saved, commit, find
 
 IDENTITY = {"config.lr": 1e-5, "config.dropout": None, "data": "d" * 64}
 ROWS = [({"valid/mcc": 0.1 + 0.2}, 6)]
-
-
-@pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    lines: list[str] = []
-    monkeypatch.setattr(wandb, "termwarn", lines.append)
-    return lines
 
 
 def write(folder: Path, epoch: int = 2, best: int = 1) -> Path:

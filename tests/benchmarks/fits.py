@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from cola_sweep.data import ColaDataModule
 from cola_sweep.model import AcceptabilityModel
-from cola_sweep.train import LOG_EVERY
+from cola_sweep.trainer import LOG_EVERY
 from tests.benchmarks.server import Row, serving
 from tests.benchmarks.setting import Padded, Setting, Trainee, environment, ratio
 from tests.system.conftest import client_env

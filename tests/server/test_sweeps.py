@@ -159,7 +159,7 @@ def test_an_agent_gets_a_trial_and_the_sweep_shows_it(ask: Ask) -> None:
     (run,) = [edge["node"] for edge in sweep["runs"]["edges"]]
     assert (sweep["state"], run["name"], run["state"]) == ("RUNNING", command["run_id"], "pending")
     assert json.loads(run["config"]) == command["args"]
-    assert (run["shouldStop"], run["failed"], run["running"], run["summaryMetrics"]) == (False, False, False, None)
+    assert (run["shouldStop"], run["failed"], run["running"], run["summaryMetrics"]) == (False, False, False, "{}")
     (shown,) = [edge["node"] for edge in sweep["agents"]["edges"]]
     assert (shown["id"], shown["state"], shown["totalRuns"], shown["host"]) == (agent, "RUNNING", 1, "h")
     query = """query($s: String!, $a: String!) { project(name: "p") { sweep(sweepName: $s) { agent(agentName: $a) {

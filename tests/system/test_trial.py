@@ -168,6 +168,7 @@ def test_the_validation_metrics_are_scikit_learns(trial: Trial, predictions: lis
         "valid/recall_micro": metrics.recall_score(labels, predicted, average="micro"),
         "valid/f1": metrics.f1_score(labels, predicted),
         "valid/mcc": metrics.matthews_corrcoef(labels, predicted),
+        "valid/mcc_best": metrics.matthews_corrcoef(labels, predicted),
         "valid/positive_rate": sum(predicted) / VALID_ROWS,
     }
     assert set(wanted) == {name for name in METRIC_NAMES if name.startswith("valid/")} - {"valid/loss_step"}

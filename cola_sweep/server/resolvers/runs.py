@@ -245,8 +245,8 @@ def _wandb_config(context: Context, run: Run, args: Args) -> str:
 
 
 @resolvers.field("Run", "summaryMetrics")
-def _summary(context: Context, run: Run, args: Args) -> str | None:
-    return None if run.summary_json == "{}" else run.summary_json
+def _summary(context: Context, run: Run, args: Args) -> str:
+    return run.summary_json  # never null: the client resumes no run without one, however early it was killed
 
 
 @resolvers.field("Run", "systemMetrics")
