@@ -66,20 +66,22 @@ def epoch_in(folder: Path) -> int | None:
     return state["epoch"] if state else None
 
 
-def test_a_state_that_is_sent_is_received_whole_on_another_machine(tmp_path: Path, files: Files) -> None:
+def test_a_state_that_is_sent_is_received_whole_on_another_machine(
+    tmp_path: Path, files: Files, said: list[str]
+) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     write(here, 2)
     send(run_of(tmp_path, resumed=False), here)
     assert not here.exists(), "from now on the run's files are the one place to look"
     assert [file.name for file in files.files("resume/%")] == ["resume/epoch-00002.tar"]
     receive(run_of(tmp_path, resumed=True), there)
-    assert epoch_in(there) == 2
+    assert (epoch_in(there), said) == (2, [])
     assert (there / "model-0" / "weights").read_text() == "of 2"
 
 
 @pytest.mark.parametrize(("mine", "sent", "found"), [(None, 3, 3), (2, 3, 3), (3, 3, 3), (10, 9, 10), (2, None, 2)])
 def test_the_newest_state_is_the_one_that_counts(
-    tmp_path: Path, files: Files, mine: int | None, sent: int | None, found: int
+    tmp_path: Path, files: Files, said: list[str], mine: int | None, sent: int | None, found: int
 ) -> None:
     if sent is not None:
         write(tmp_path / "other", sent)
@@ -87,7 +89,7 @@ def test_the_newest_state_is_the_one_that_counts(
     if mine is not None:
         write(tmp_path / "mine", mine)
     receive(run_of(tmp_path, resumed=True), tmp_path / "mine")
-    assert epoch_in(tmp_path / "mine") == found
+    assert (epoch_in(tmp_path / "mine"), said) == (found, [])
 
 
 def test_what_cannot_be_sent_stays_and_is_said(
