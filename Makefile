@@ -27,9 +27,11 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# A process a core, each with whole files: what a module's tests share is made once.
+# A process a core, each with whole files: what a module's tests share is made once. test_unfinished has a process of its
+# own: once, after other files, none of its states was received; what these left behind is not found yet.
 test: install lint ## run every test
-	@python -m pytest --numprocesses auto --dist loadfile
+	@python -m pytest tests/test_unfinished.py
+	@python -m pytest --numprocesses auto --dist loadfile --ignore tests/test_unfinished.py
 
 lint: install ## check style and types
 	@ruff check --quiet . && ruff format --quiet --check . && mypy --no-error-summary
