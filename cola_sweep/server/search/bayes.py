@@ -13,6 +13,7 @@ import random
 import warnings
 from collections.abc import Container, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -28,6 +29,7 @@ from cola_sweep.space import SweepSpec, read_mapping
 STARTUP, LEAST_STARTUP = 10, 3
 # Estimates asked for before a free cell is drawn, where the space is finite and the best cells are taken.
 _TRIES = 8
+_MOST_TOLD = 2**31  # far more than any sweep has
 _EPOCH = datetime.fromtimestamp(0, UTC)  # when a trial was makes no difference to the search
 
 
@@ -89,13 +91,13 @@ class _Told(optuna.storages.InMemoryStorage):
     """The trials told, and behind them those that are asked for.
 
     Put in one by one, as a study takes them, each would be copied and compared with the best: most of an
-    answer's time. Those asked for are numbered from 0, so the others end at -1.
+    answer's time. Those asked for are numbered from 0, so the others stay below.
     """
 
     def __init__(self, trials: list[Trial]) -> None:
         super().__init__()
-        known = [(trial, outcome) for trial in trials if (outcome := _outcome(trial))]
-        self._told = [_told(number, trial, *outcome) for number, (trial, outcome) in enumerate(known, -len(known))]
+        told = [_told(number, trial) for number, trial in enumerate(trials, -_MOST_TOLD)]
+        self._told = [trial for trial in told if trial]
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
@@ -116,7 +118,13 @@ def _outcome(trial: Trial) -> tuple[TrialState, float | None] | None:
     return TrialState.PRUNED if trial.state == "pruned" else TrialState.COMPLETE, value
 
 
-def _told(number: int, trial: Trial, state: TrialState, value: float | None) -> FrozenTrial:
+@lru_cache(maxsize=8192)
+def _told(number: int, trial: Trial) -> FrozenTrial | None:
+    """The trial as Optuna has it; None if it teaches nothing. Most are told again, in the same place, each time."""
+    outcome = _outcome(trial)
+    if outcome is None:
+        return None
+    state, value = outcome
     return FrozenTrial(
         number=number,
         trial_id=number,

@@ -20,9 +20,9 @@ TrialState = Literal["waiting", "running", "complete", "pruned", "failed", "unst
 VALUED = frozenset({"complete", "pruned"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trial:
-    """One trial that was issued.
+    """One trial that was issued. Compared by identity, so that what is worked out from one can be kept.
 
     Attributes:
         params: the arguments issued, nested as in the sweep.
