@@ -27,11 +27,9 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# A process a core, each with whole files: what a module's tests share is made once. test_unfinished has a process of its
-# own: once, after other files, none of its states was received; what these left behind is not found yet.
+# A process a core, each with whole files: what a module's tests share is made once.
 test: install lint ## run every test
-	@python -m pytest tests/test_unfinished.py
-	@python -m pytest --numprocesses auto --dist loadfile --ignore tests/test_unfinished.py
+	@python -m pytest --numprocesses auto --dist loadfile
 
 lint: install ## check style and types
 	@ruff check --quiet . && ruff format --quiet --check . && mypy --no-error-summary

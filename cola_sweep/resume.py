@@ -127,7 +127,7 @@ def read_state(folder: Path) -> dict[str, Any] | None:
         pass
     import wandb
 
-    wandb.termwarn(f"the checkpoint in {folder} is damaged: the trial begins anew")
+    wandb.termwarn(f"the checkpoint in {folder} is damaged, and is not used")
     shutil.rmtree(folder, ignore_errors=True)
     return None
 

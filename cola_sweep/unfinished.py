@@ -1,15 +1,16 @@
 """Where a trial keeps its files until it has come to its end, and how another machine gets them.
 
 The folder is `wandb/trials/<run id>`, where a trial that was killed finds its state when it is started again. One that
-is preempted sends its state to its run's files, as one tar, which is there whole or not at all; from then on that is
+is preempted sends its state to its run's files, as one zip, which is there whole or not at all; from then on that is
 the one place to look, for whichever agent is given the run.
 
 Imports endings, resume and tracking; wandb inside functions.
 """
 
 import shutil
-import tarfile
+import tempfile
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -69,30 +70,36 @@ def send(run: "wandb.Run", folder: Path) -> None:
     state = read_state(folder)
     if state is None or run.offline:
         return
-    packed = folder / SENT / f"epoch-{state['epoch']:05d}.tar"
+    packed = folder / SENT / f"epoch-{state['epoch']:05d}.zip"
     packed.parent.mkdir(exist_ok=True)
     with only_warned(f"the trial can go on from this machine alone, in {folder}"):
-        with tarfile.open(packed, "w") as tar:
+        with zipfile.ZipFile(packed, "w") as file:
             for name in [STATE, *state["files"]]:
-                tar.add(folder / name, arcname=name)
+                file.write(folder / name, name)
         _public(run).upload_file(str(packed), root=str(folder))
         shutil.rmtree(folder)
     shutil.rmtree(packed.parent, ignore_errors=True)
 
 
 def receive(run: "wandb.Run", folder: Path) -> None:
-    """Put the newest state among the run's files, if it is newer than the one in `folder`, in its place."""
-    with only_warned("the run's files were not searched for a checkpoint"):
+    """Put the newest state among the run's files, if it is newer than the one in `folder`, in its place.
+
+    It is unpacked beside, and looked at, before the older one goes.
+    """
+    with only_warned("no checkpoint was taken from the run's files"):
         newest = max(_sent(run), key=lambda file: str(file.name), default=None)
         state = read_state(folder)
         if newest is None or (state and state["epoch"] >= int(newest.name[-9:-4])):
             return
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        newest.download(root=str(folder)).close()
-        with tarfile.open(folder / newest.name) as tar:
-            tar.extractall(folder, filter="data")
-        shutil.rmtree(folder / SENT)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f"{run.id}.", dir=folder.parent) as beside:
+            newest.download(root=beside).close()
+            unpacked = Path(beside, folder.name)
+            with zipfile.ZipFile(Path(beside, newest.name)) as file:
+                file.extractall(unpacked)
+            if read_state(unpacked):
+                shutil.rmtree(folder, ignore_errors=True)
+                unpacked.replace(folder)
 
 
 def _sent(run: "wandb.Run") -> list[Any]:

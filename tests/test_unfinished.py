@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ import pytest
 
 from cola_sweep import unfinished
 from cola_sweep.endings import Stopped, TrialFailed
-from cola_sweep.resume import commit, read_state
+from cola_sweep.resume import STATE, commit, read_state
 from cola_sweep.unfinished import ABANDONED_SECONDS, receive, remove_abandoned, send, trial_folder
 
 
@@ -73,7 +74,7 @@ def test_a_state_that_is_sent_is_received_whole_on_another_machine(
     write(here, 2)
     send(run_of(tmp_path, resumed=False), here)
     assert not here.exists(), "from now on the run's files are the one place to look"
-    assert [file.name for file in files.files("resume/%")] == ["resume/epoch-00002.tar"]
+    assert [file.name for file in files.files("resume/%")] == ["resume/epoch-00002.zip"]
     receive(run_of(tmp_path, resumed=True), there)
     assert (epoch_in(there), said) == (2, [])
     assert (there / "model-0" / "weights").read_text() == "of 2"
@@ -139,11 +140,30 @@ def test_folders_that_nobody_came_back_to_go_after_a_week(tmp_path: Path) -> Non
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gone", "young"]
 
 
-def test_a_tar_that_is_damaged_is_no_state(tmp_path: Path, files: Files, said: list[str]) -> None:
-    packed = files.folder / "resume" / "epoch-00005.tar"
+@pytest.mark.parametrize("mine", [None, 2])
+def test_what_was_sent_and_cannot_be_unpacked_leaves_what_is_here(
+    tmp_path: Path, files: Files, said: list[str], mine: int | None
+) -> None:
+    packed = files.folder / "resume" / "epoch-00005.zip"
     packed.parent.mkdir(parents=True)
-    packed.write_bytes(b"half of a tar")
+    packed.write_bytes(b"half of a zip")
+    if mine is not None:
+        write(tmp_path / "here", mine)
     receive(run_of(tmp_path, resumed=True), tmp_path / "here")
-    assert epoch_in(tmp_path / "here") is None
+    assert epoch_in(tmp_path / "here") == mine
     (line,) = said
-    assert "not searched" in line
+    assert "no checkpoint was taken" in line
+
+
+def test_what_was_sent_and_is_not_whole_leaves_what_is_here(tmp_path: Path, files: Files, said: list[str]) -> None:
+    write(tmp_path / "other", 5)
+    state = (tmp_path / "other" / STATE).read_text()
+    (files.folder / "resume").mkdir(parents=True)
+    with zipfile.ZipFile(files.folder / "resume" / "epoch-00005.zip", "w") as file:
+        file.writestr(STATE, state)  # and none of the files that it names
+    write(tmp_path / "trials" / "abc", 2)
+    receive(run_of(tmp_path, resumed=True), tmp_path / "trials" / "abc")
+    assert epoch_in(tmp_path / "trials" / "abc") == 2
+    (line,) = said
+    assert "damaged" in line
+    assert [path.name for path in (tmp_path / "trials").iterdir()] == ["abc"], "nothing is left beside it"

@@ -28,7 +28,7 @@ def seen(
 
 def test_a_trial_killed_and_preempted_ends_as_one_that_was_left_alone(seen: Any) -> None:
     assert seen["codes"] == [0, 0, -9, 143, 0]
-    assert seen["between"] == {"state": "preempted", "sent": ["resume/epoch-00003.tar"]}
+    assert seen["between"] == {"state": "preempted", "sent": ["resume/epoch-00003.zip"]}
     whole, cut = seen["whole"], seen["cut"]
     assert sum("valid/mcc" in row for row in whole["rows"]) == 4
     assert cut["rows"] == whole["rows"], "no row twice, none missing, none different"
