@@ -33,6 +33,7 @@ from cola_sweep.server.blobs import Blobs
 from cola_sweep.server.bodies import Json, json_object, read_body, refusal
 from cola_sweep.server.door import OPEN, Door
 from cola_sweep.server.graphql import HttpRefusal, execute, operation_label
+from cola_sweep.server.pages import frame
 from cola_sweep.server.provisioning import routes as provisioning_routes
 from cola_sweep.server.resolvers import resolvers
 from cola_sweep.server.store import Store, settings, sweeps
@@ -183,6 +184,6 @@ def _store_stream(request: Request, content: bytes) -> Response:
 
 async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    if "text/html" in request.headers.get("accept", ""):
-        return pages.render(pages.Page("Not here", note=error.detail), error.status_code)
+    if frame.is_browser(request):
+        return frame.not_here(request, error)
     return refusal(error.status_code, error.detail, error.headers)

@@ -15,6 +15,7 @@ from cola_sweep.server.urls import Urls
 
 COOKIE = "cola_sweep_session"
 SESSION_SECONDS = 30 * 86400
+ACTIONS = "/actions/"  # where forms of pages are posted to; each asks for the form's token
 _LOGIN_TOKEN = "login_token"
 
 
@@ -26,13 +27,14 @@ def secret(store: Store) -> bytes:
 def allowed(request: Request, store: Store, urls: Urls) -> User | None:
     """The account that a request speaks for, or None.
 
-    A signed address speaks for the server's own account, on that address only; a cookie only reads.
+    A signed address speaks for the server's own account, on that address only; a cookie reads, and posts the forms of
+    pages, whose routes ask for `form_token` besides.
     """
     if "signature" in request.query_params and urls.valid(request.method, request.scope["path"], request.query_params):
         return users.first(store)
     if key := basic_key(request.headers):
         return users.by_key(store, key)
-    if request.method in ("GET", "HEAD"):
+    if request.method in ("GET", "HEAD") or request.scope["path"].startswith(ACTIONS):
         return _of_cookie(store, urls, request.cookies.get(COOKIE, ""))
     return None
 
@@ -52,7 +54,17 @@ def basic_key(headers: Mapping[str, str]) -> str:
 def session(urls: Urls, user: User) -> str:
     """The value of a browser's cookie: who, until when, signed."""
     body = f"{user.name}.{int(urls.clock()) + SESSION_SECONDS}"
-    return f"{body}.{_seal(urls, body)}"
+    return f"{body}.{_seal(urls, 'session', body)}"
+
+
+def form_token(urls: Urls, cookie: str) -> str:
+    """What a form carries to show that it was opened in the session of this cookie: another site cannot read it."""
+    return _seal(urls, "form", cookie)
+
+
+def same_token(given: str, wanted: str) -> bool:
+    """Whether two tokens are equal, told in a time that does not depend on where they differ."""
+    return hmac.compare_digest(given.encode(errors="replace"), wanted.encode())
 
 
 def new_login_token(store: Store) -> str:
@@ -74,11 +86,11 @@ def spend_login_token(store: Store, token: str) -> bool:
 
 def _of_cookie(store: Store, urls: Urls, value: str) -> User | None:
     body, _, seal = value.rpartition(".")
-    if not hmac.compare_digest(seal.encode(errors="replace"), _seal(urls, body).encode()):
+    if not hmac.compare_digest(seal.encode(errors="replace"), _seal(urls, "session", body).encode()):
         return None
     name, _, expires = body.rpartition(".")
     return users.by_name(store, name) if int(expires) > urls.clock() else None
 
 
-def _seal(urls: Urls, body: str) -> str:
-    return hmac.new(urls.secret, b"session\n" + body.encode(errors="replace"), hashlib.sha256).hexdigest()
+def _seal(urls: Urls, purpose: str, body: str) -> str:
+    return hmac.new(urls.secret, f"{purpose}\n{body}".encode(errors="replace"), hashlib.sha256).hexdigest()

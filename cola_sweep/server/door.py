@@ -10,6 +10,7 @@ from cola_sweep.server import auth, shared
 from cola_sweep.server.blobs import Blobs
 from cola_sweep.server.bodies import Json, refusal
 from cola_sweep.server.context import Context
+from cola_sweep.server.pages import frame, static
 from cola_sweep.server.sign_in import to_sign_in
 from cola_sweep.server.store import Store
 from cola_sweep.server.store.failures import transient
@@ -65,12 +66,12 @@ class Door:
         if request.method == "OPTIONS":
             return _own_pages_only(urls)
         user = auth.allowed(request, self.store, urls)
-        request.state.urls, request.state.store = urls, self.store
+        request.state.urls, request.state.store, request.state.blobs = urls, self.store, self.blobs
         if user is not None:
             writer = shared.writer(request.headers)
             request.state.context = Context(self.store, self.blobs, urls, user, self.search_seed, writer)
-        elif request.scope["path"] not in self.open_paths:
-            if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+        elif request.scope["path"] not in self.open_paths and not request.scope["path"].startswith(static.PREFIX):
+            if frame.is_browser(request):
                 return to_sign_in(request)
             return refusal(401, "this server needs its API key: user `api`, password the key")
         return None
@@ -91,4 +92,6 @@ def _failed(request: Request, error: Exception) -> Response:
     message = f"the server failed: {error!r}"
     if request.url.path == "/graphql":
         return Json({"data": None, "errors": [{"message": message}]})
+    if frame.is_browser(request):
+        return frame.message(request, 500, "The server failed", repr(error), "Its log, server.log, says where.")
     return refusal(422, message)

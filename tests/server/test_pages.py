@@ -1,9 +1,15 @@
 import json
+import re
+from dataclasses import replace
+from importlib import resources
+from types import SimpleNamespace
 
 import pytest
 from starlette.testclient import TestClient
 
+from cola_sweep.server import auth, pages
 from cola_sweep.server.context import Context
+from cola_sweep.server.pages import static
 from cola_sweep.server.store import files, projects, runs, sweeps
 from cola_sweep.server.store.runs import Run
 
@@ -55,7 +61,7 @@ def test_links_lead_from_home_to_the_run(page: TestClient, context: Context, run
     sweep = page.get(f"/{entity}/demo%20%26%20co/sweeps/sw1").text
     assert f'href="/{entity}/demo%20%26%20co/runs/run%201"' in sweep
     text = page.get(f"/{entity}/demo%20%26%20co/runs/run%201").text
-    for part in ("finished", "valid/mcc", "0.25", "NaN", "1e-05", "1,234 bytes", "sweep sw1"):
+    for part in ("finished", "valid/mcc", "0.25", "NaN", "1e-05", "1,234", "sweep sw1"):
         assert part in text
     assert "_wandb" not in text
 
@@ -64,16 +70,81 @@ def test_nothing_logged_becomes_markup(page: TestClient, context: Context, run: 
     for tail in ("", "/sweeps/sw1", "/runs/run%201"):
         answer = page.get(f"/{context.user.name}/demo%20%26%20co{tail}")
         assert answer.status_code == 200
-        assert "<script" not in answer.text
+        assert "<script>" not in answer.text
         assert "&lt;script&gt;" in answer.text
 
 
-def test_a_page_may_run_no_script_and_be_framed_by_nobody(page: TestClient) -> None:
-    policy = page.get("/").headers["content-security-policy"]
-    assert "default-src 'none'" in policy
-    assert "script-src" not in policy
-    assert "unsafe-inline" not in policy
-    assert "frame-ancestors 'none'" in policy
+def test_a_page_may_run_our_own_scripts_alone_and_be_framed_by_nobody(page: TestClient) -> None:
+    headers = page.get("/").headers
+    policy = headers["content-security-policy"].split("; ")
+    assert {"default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"} <= set(policy)
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "same-origin"
+
+
+def test_what_a_page_loads_is_kept_for_good_by_an_address_that_changes_with_it(anyone: TestClient) -> None:
+    loaded = re.findall(r'"(/static/[^"]+)"', anyone.get("/login", headers=BROWSER).text)
+    assert {path.rpartition(".")[2] for path in loaded} == {"css", "svg"}
+    for path in loaded:
+        answer = anyone.get(path)
+        assert answer.status_code == 200
+        assert "immutable" in answer.headers["cache-control"]
+        wrong = re.sub(r"\.[0-9a-f]{12}\.", ".000000000000.", path)
+        assert wrong != path
+        assert anyone.get(wrong).status_code == 404
+    for path in ("page.css", "none.000000000000.js", "..%2fframe.py", "nokind"):
+        assert anyone.get(f"/static/{path}").status_code == 404
+
+
+def test_a_script_imports_others_by_their_addresses(anyone: TestClient) -> None:
+    names = [path.name for path in (resources.files(pages) / "static").iterdir() if path.name.endswith(".js")]
+    for name in names:
+        for imported in re.findall(r'(?:from|import) "(.*)"', anyone.get(static.address(name)).text):
+            assert re.fullmatch(r"/static/[\w.]+\.[0-9a-f]{12}\.js", imported)
+
+
+def test_the_bundle_of_vega_is_made_once(page: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+
+    def bundle(words: list[str], **options: object) -> SimpleNamespace:
+        made.append(words)
+        return SimpleNamespace(stdout=b"window.vegaEmbed = 1;")
+
+    monkeypatch.setattr("subprocess.run", bundle)
+    for _ in range(2):
+        answer = page.get(static.address("vega.js"))
+        assert answer.text == "window.vegaEmbed = 1;"
+        assert answer.headers["content-type"].startswith("text/javascript")
+    assert len(made) == 1
+
+
+def test_a_form_is_taken_from_the_session_that_opened_it_alone(anyone: TestClient, context: Context) -> None:
+    def open_form(seconds: float) -> str:
+        later = replace(context.urls, clock=lambda: context.store.clock() + seconds)
+        anyone.cookies.clear()
+        anyone.cookies.set(auth.COOKIE, auth.session(later, context.user))
+        return re.findall(r'name="token" value="(\w+)"', anyone.get("/", headers=BROWSER).text)[0]
+
+    assert anyone.post("/actions/sign-out", data={"token": ""}, headers=BROWSER).headers["location"] == "/login?next=/"
+    other, mine = open_form(1), open_form(2)
+    for token in (other, "", "é"):
+        answer = anyone.post("/actions/sign-out", data={"token": token}, headers=BROWSER)
+        assert (answer.status_code, "another session" in answer.text) == (403, True)
+    answer = anyone.post("/actions/sign-out", data={"token": mine}, headers=BROWSER)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+    assert 'cola_sweep_session=""' in answer.headers["set-cookie"]
+
+
+def test_a_failure_is_a_page_to_a_person(page: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object) -> None:
+        raise RuntimeError("<b>broken</b>")
+
+    monkeypatch.setattr(projects, "of_entity", fail)
+    answer = page.get("/")
+    assert answer.status_code == 500
+    assert "&lt;b&gt;broken" in answer.text
+    assert "server.log" in answer.text
 
 
 def test_an_empty_server_says_what_to_do(page: TestClient) -> None:

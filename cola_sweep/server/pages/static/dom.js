@@ -1,0 +1,44 @@
+// Making elements. Text is always text: nothing here, or in what uses it, reads markup.
+
+/** An element: `el("a", {href: "/", class: "brand", onclick: f}, "text", child, ...)`; null and false are left out. */
+export function el(name, attributes = {}, ...children) {
+  return fill(document.createElement(name), attributes, children);
+}
+
+/** `el` for drawings. */
+export function svg(name, attributes = {}, ...children) {
+  return fill(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
+}
+
+function fill(node, attributes, children) {
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else node.setAttribute(key, value === true ? "" : value);
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
+}
+
+/** A state, as the pages' templates show one. */
+export const state = (text) => el("span", { class: "state", "data-state": text.toLowerCase() }, text.toLowerCase());
+
+/** A number as people read it: four digits that say something. */
+export function number(value) {
+  if (typeof value !== "number") return String(value);
+  if (Number.isInteger(value) && Math.abs(value) < 1e15) return value.toLocaleString("en");
+  const size = Math.abs(value);
+  if (size < 1e-3 || size >= 1e6) return value.toExponential(2).replace(/\.?0+e/, "e").replace("e+", "e");
+  return String(Number(value.toPrecision(4)));
+}
+
+/** Seconds as people say them. */
+export function duration(seconds) {
+  if (seconds === null || seconds === undefined) return "";
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+  return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
+}
+
+/** A moment, in the reader's own time zone. `text` is UTC without a zone, as the server keeps it. */
+export const moment = (text) => (text ? new Date(`${text.slice(0, 23)}Z`).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" }) : "");

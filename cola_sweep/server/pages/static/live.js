@@ -1,0 +1,39 @@
+// Following a feed: short polls, each answered with 304 while nothing has changed.
+
+const PERIOD = 2000;
+
+/**
+ * Call `show(data)` with a feed's data now and whenever they change, until `data.live` is false.
+ *
+ * A tab that nobody looks at does not ask. What goes wrong is said in `status`, an element with role="status".
+ */
+export async function follow(address, show, status) {
+  let tag = null, wait = PERIOD;
+  for (;;) {
+    let live = true;
+    try {
+      const answer = await fetch(address, { headers: { accept: "application/json", ...(tag && { "if-none-match": tag }) }, cache: "no-store" });
+      if (answer.status === 200) {
+        tag = answer.headers.get("etag");
+        const data = await answer.json();
+        live = data.live;
+        show(data);
+      } else if (answer.status === 401) {
+        status.textContent = "You are signed out: reload the page to sign in.";
+        return;
+      } else if (answer.status !== 304) {
+        status.textContent = `This is no longer brought up to date: ${(await answer.json()).error}`;
+        return;
+      }
+      status.textContent = "";
+      wait = PERIOD;
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // a mistake of ours, not the network
+      status.textContent = "The server does not answer; it is asked again.";
+      wait = Math.min(wait * 2, 30000);
+    }
+    if (!live) return;
+    await new Promise((resolve) => setTimeout(resolve, wait));
+    if (document.hidden) await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
+  }
+}
