@@ -10,6 +10,7 @@ from cola_sweep.errors import ArgumentParser, run_main
 # name: (module with add_arguments(parser) and main(args), line of help)
 COMMANDS = {
     "check": ("cola_sweep.check", "check sweep files before anything starts"),
+    "doctor": ("cola_sweep.doctor", "look for what a trial would stumble over on this machine"),
     "serve": ("cola_sweep.server.serve", "start, stop or ask after the embedded W&B server"),
     "agents": ("cola_sweep.agents", "run several wandb agents on this machine"),
     "warm": ("cola_sweep.warm_server", "fork trials from one process that has everything imported"),

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 from cola_sweep.errors import UserError
 
 if TYPE_CHECKING:
+    from email.message import Message
+
     import wandb
 
 T = TypeVar("T")
@@ -55,8 +57,8 @@ def server_address() -> str:
     return os.environ.get("WANDB_BASE_URL") or str(wandb.setup().settings.base_url)
 
 
-def check_reachable(base_url: str) -> None:
-    """Any HTTP answer will do; wandb itself would try a dead address 20 times."""
+def check_reachable(base_url: str) -> "Message | None":
+    """Any HTTP answer will do; wandb itself would try a dead address 20 times. Returns its headers, if they came."""
     if not base_url.startswith(("http://", "https://")):
         raise UserError("WANDB_BASE_URL", got=base_url, rule="must begin with http:// or https://", fix="correct it")
     try:
@@ -64,14 +66,14 @@ def check_reachable(base_url: str) -> None:
         here = urlsplit(base_url).hostname in ("127.0.0.1", "::1", "localhost")
         opener = urllib.request.build_opener(*[urllib.request.ProxyHandler({})] * here)
         request = urllib.request.Request(base_url.rstrip("/") + "/graphql", method="HEAD")
-        with opener.open(request, timeout=REACH_SECONDS):
-            pass
-    except urllib.error.HTTPError:
-        pass
+        with opener.open(request, timeout=REACH_SECONDS) as answer:
+            return cast("Message", answer.headers)
+    except urllib.error.HTTPError as error:
+        return error.headers
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         if isinstance(reason, ssl.SSLCertVerificationError):
-            return  # it answers; which certificates hold is set for the client, in ways of its own
+            return None  # it answers; which certificates hold is set for the client, in ways of its own
         raise UserError(
             base_url,
             rule=f"the W&B server does not answer ({reason})",

@@ -75,7 +75,7 @@ def test_no_module_outgrows_a_reader(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 400
 
 
-@pytest.mark.parametrize("command", ["check", "serve", "agents", "warm", "report", "winner", "demo"])
+@pytest.mark.parametrize("command", ["check", "doctor", "serve", "agents", "warm", "report", "winner", "demo"])
 def test_help_imports_nothing_heavy(command: str) -> None:
     script = (
         "import sys; from cola_sweep.cli import main\n"
