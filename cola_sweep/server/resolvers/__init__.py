@@ -5,6 +5,7 @@ from cola_sweep.server.resolvers import (
     account,
     agents,
     artifacts,
+    charts,
     files,
     history,
     projects,
@@ -13,6 +14,6 @@ from cola_sweep.server.resolvers import (
     sweeps,
 )
 
-_SUBJECTS = (account, agents, artifacts, files, history, projects, runs, scheduler, sweeps)
+_SUBJECTS = (account, agents, artifacts, charts, files, history, projects, runs, scheduler, sweeps)
 
 resolvers = Resolvers(*(subject.resolvers for subject in _SUBJECTS))

@@ -208,6 +208,12 @@ def history_values(store: Store, run_id: int, key: str, *, from_line: int = 0) -
     return found
 
 
+def lines_from(store: Store, run_id: int, stream: Stream, line: int, most: int) -> list[tuple[int, str]]:
+    """(number, text) of at most so many lines of a stream from a line on."""
+    sql = f"SELECT line, data FROM {stream} WHERE run_id = ? AND line >= ? ORDER BY line LIMIT ?"
+    return [(row[0], row[1]) for row in store.all(sql, (run_id, line, most))]
+
+
 def event_texts(store: Store, run_id: int, samples: int | None = None) -> list[str]:
     """System metrics rows as JSON text, in order; at most `samples`, evenly chosen."""
     lines = [row[0] for row in store.all("SELECT line FROM events WHERE run_id = ? ORDER BY line", (run_id,))]

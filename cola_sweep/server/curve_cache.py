@@ -1,0 +1,80 @@
+"""The curves of runs that pages show, kept between requests: of a run that goes on only the new lines are read."""
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from cola_sweep.server.curves import CLOCKS, Curves, Point
+from cola_sweep.server.store import Store, streams
+
+Stream = Literal["history", "events"]
+MOST_POINTS = 400_000  # kept of all runs together, in about 50 MB
+_CHUNK = 2000  # lines
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Curves as they were at one moment.
+
+    Attributes:
+        lines: how many lines had been read.
+        counts: how many numbers each key has.
+        points: of the keys asked for, by key; see `Curves.points`.
+    """
+
+    lines: int
+    counts: dict[str, int]
+    points: dict[str, list[Point]]
+
+
+@dataclass
+class _Entry:
+    """What is kept of one stream of a run: its curves up to a line, and that line as it was."""
+
+    curves: Curves
+    line: int = -1
+    text: str = ""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class CurveCache:
+    """Curves by run and stream; those asked for last stay."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[tuple[int, Stream, tuple[str, ...]], _Entry] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def draw(
+        self, store: Store, run_id: int, stream: Stream, keys: Collection[str] = (), axes: Sequence[str] = CLOCKS
+    ) -> Drawn:
+        """The points of these keys, with every line that is there now."""
+        name = (run_id, stream, tuple(axes))
+        with self._lock:
+            entry = self._entries.setdefault(name, _Entry(Curves(axes)))
+            self._entries.move_to_end(name)
+        with entry.lock:
+            _read(store, run_id, stream, entry, axes)
+            points = {key: entry.curves.points(key) for key in keys}
+            drawn = Drawn(entry.curves.rows, entry.curves.counts(), points)
+        self._forget()
+        return drawn
+
+    def _forget(self) -> None:
+        with self._lock:
+            kept = sum(entry.curves.size for entry in self._entries.values())
+            while kept > MOST_POINTS and len(self._entries) > 1:
+                kept -= self._entries.popitem(last=False)[1].curves.size
+
+
+def _read(store: Store, run_id: int, stream: Stream, entry: _Entry, axes: Sequence[str]) -> None:
+    """Fold in the lines that are new; all of them where those read before are no longer there as they were."""
+    if entry.line >= 0:
+        newest = streams.lines_from(store, run_id, stream, entry.line, 1)
+        if newest != [(entry.line, entry.text)]:
+            entry.curves, entry.line = Curves(axes), -1
+    while lines := streams.lines_from(store, run_id, stream, entry.line + 1, _CHUNK):
+        entry.curves.add([json.loads(text) for _, text in lines])
+        entry.line, entry.text = lines[-1]
