@@ -131,6 +131,17 @@ def in_detail(
     return [record for record in ranked if record.id in wanted][:most]
 
 
+def repeats_of(records: Iterable[Record], run_id: str) -> list[Record]:
+    """The run itself and the finished ones of its configuration; [] if it is not among `records`."""
+    held = list(records)
+    settings = {configuration(record.config) for record in held if record.id == run_id}
+    return [
+        record
+        for record in held
+        if record.id == run_id or (record.state == "finished" and configuration(record.config) in settings)
+    ]
+
+
 def configuration(config: Mapping[str, Any]) -> str:
     """Text that is the same for runs which differ by their seeds alone; where they come from is no setting."""
     return json.dumps(_without_seeds({**config, "provenance": None}), sort_keys=True)

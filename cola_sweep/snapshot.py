@@ -46,7 +46,7 @@ class Snapshot:
         config: the sweep's YAML.
         metric, goal: what the sweep optimises, and which way.
         records: its runs, oldest first.
-        tables: by run id, for those of `records.in_detail`: the `predictions` table, JSON as it was logged.
+        tables: by run id, for those read in detail: the `predictions` table, JSON as it was logged.
         artifacts: of the same: `run`, `name`, `type`, `version`, `aliases`, `digest`, `size` in bytes.
         notes: what could not be read, one line each.
     """
@@ -75,12 +75,17 @@ class Snapshot:
         return kept.digest(json.dumps(plain, sort_keys=True, default=str).encode())
 
 
-def take(api: Any, sweep_path: str | None, *, kept_in: Path | None = None) -> Snapshot:
+def take(
+    api: Any, sweep_path: str | None, *, kept_in: Path | None = None, fresh: bool = False, beside: str | None = None
+) -> Snapshot:
     """Pull a sweep.
 
     Args:
         sweep_path: `entity/project/id`, `project/id`, `id` or the sweep's address; the newest sweep if None.
         kept_in: folder of what earlier pulls found, see `kept`; None asks for everything.
+        fresh: read every run anew all the same: what was edited by hand after a run ended changes nothing that the
+            list of runs shows.
+        beside: a run whose predictions and artifacts, and those of its repeats, are read too.
 
     Raises:
         UserError: no such sweep, no sweep at all, or a server that stops answering.
@@ -90,8 +95,9 @@ def take(api: Any, sweep_path: str | None, *, kept_in: Path | None = None) -> Sn
     config = sweep.config or {}
     metric, goal = _objective(config)
     notes: list[str] = []
-    runs, found = _runs(api, path, kept_in, notes)
-    best = {record.id: runs[record.id] for record in records.in_detail(found, metric, goal)}
+    runs, found = _runs(api, path, kept_in, fresh, notes)
+    detailed = records.in_detail(found, metric, goal) + (records.repeats_of(found, beside) if beside else [])
+    best = {record.id: runs[record.id] for record in detailed}
     tables, artifacts = _details(best, found, kept_in, notes)
     return Snapshot(
         path=path,
@@ -133,11 +139,13 @@ def _objective(config: Mapping[str, Any]) -> tuple[str, Goal]:
     return OBJECTIVE if name == BEST else name, "maximize" if metric.get("goal") == "maximize" else "minimize"
 
 
-def _runs(api: Any, path: str, kept_in: Path | None, notes: list[str]) -> tuple[dict[str, Any], list[Record]]:
+def _runs(
+    api: Any, path: str, kept_in: Path | None, fresh: bool, notes: list[str]
+) -> tuple[dict[str, Any], list[Record]]:
     """The API's runs by id, and their records, oldest first; only those that changed are read."""
     place = f"{api.settings.get('base_url')}/{path}"
     listed = {run.id: run for run in _each("runs", _list(api, path, lazy=True))}
-    known = kept.load_runs(kept_in, place)
+    known = {} if fresh else kept.load_runs(kept_in, place)
     held = {
         run_id: known[run_id]
         for run_id, run in listed.items()

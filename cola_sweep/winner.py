@@ -69,7 +69,7 @@ def main(args: argparse.Namespace) -> int:
         report.write(found, folder)
         kept.remember(cache, target, report.inputs(taken), report.best_three(found))
     print(f"{target / 'index.html'}\n{_verdict(found)}")
-    return _name_champion(api, taken, champion.contender(found) if found.repeats else [], args.replace)
+    return _name_champion(api, taken, found, args.replace)
 
 
 def _repeats(api: Any, source: Snapshot, args: argparse.Namespace) -> str:
@@ -164,21 +164,24 @@ def _verdict(found: "Findings") -> str:
         gap = compared.difference
         interval = gap.reason or f"95% interval {gap.low:+.3f} to {gap.high:+.3f} over seeds and sentences"
         words = {"first": "1 is better than 2", "tie": "a tie of 1 and 2", "second": "by MCC 2 is better than 1"}
-        lines.append(f"{words[compared.verdict]}: MCC {gap.value:+.3f} ({interval})")
+        lines.append(f"{words[compared.verdict]}: mean MCC differs by {gap.value:+.3f} ({interval})")
     return "\n".join(lines)
 
 
-def _name_champion(api: Any, taken: Snapshot, runs: Sequence[str], replace: bool) -> int:
+def _name_champion(api: Any, taken: Snapshot, found: "Findings", replace: bool) -> int:
     """Give the winner's model the alias, unless there is a champion that it does not beat."""
-    model = champion.model_of(taken, runs)
+    if found.repeats is None:
+        print("no champion was named: nothing is decided")
+        return 1
+    model = champion.model_of(taken, champion.candidates(found)[0])
     if model is None:
-        print("no champion was named: " + ("the winner has no model" if runs else "nothing is decided"))
+        print("no champion was named: the winner has no model")
         return 1
     others = [(name, held) for name, held in champion.holders(api, taken.path).items() if name != model]
     if others and not replace:
         name, artifact = others[0]
-        compared = champion.compare(api, taken, runs, artifact, kept.default_folder())
-        if isinstance(compared, str) or compared.verdict != "first":
+        compared = champion.compare(api, found, artifact, kept.default_folder())
+        if isinstance(compared, str) or not compared.won:
             why = compared if isinstance(compared, str) else champion.against(compared, name)
             print(f"the champion stays, {name}: {why}; --replace makes {model} champion all the same")
             return 0

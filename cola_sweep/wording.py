@@ -26,6 +26,12 @@ def show_metric(value: Any, sign: str = "") -> str:
     return f"{number:{sign}.3f}".replace("-", "−")
 
 
+def show_lead(difference: float) -> str:
+    """`higher by 0.022 than`, `lower by 0.022 than`, `equal to`."""
+    word = "higher" if difference > 0 else "lower"
+    return f"{word} by {show_metric(abs(difference))} than" if difference else "equal to"
+
+
 def show_value(value: Any) -> str:
     """A setting: three significant digits (`5.35e-5` below 0.001), whole numbers whole, text as it is."""
     if missing(value):

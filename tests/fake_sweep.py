@@ -198,6 +198,37 @@ class FakeApi:
         return [run for run in self.all_runs if not names or run.id in names[0]["name"]["$in"]]
 
 
+class FakeModel:
+    """An artifact with aliases that `save` makes known."""
+
+    def __init__(self, name: str, *aliases: str) -> None:
+        self.name, self.aliases, self.saved = name, list(aliases), list(aliases)
+        self.version = name.partition(":")[2]
+
+    def save(self) -> None:
+        self.saved = list(self.aliases)
+
+
+class FakeModels:
+    """The parts of `wandb.Api` that look for models."""
+
+    def __init__(self, *models: FakeModel) -> None:
+        self.models = models
+
+    def artifact_collections(self, path: str, kind: str) -> list[Any]:
+        assert (path, kind) == ("ada/cola-sweep", "model")
+        return [SimpleNamespace(name=each.name.partition(":")[0], aliases=each.saved) for each in self.models]
+
+    def artifact(self, path: str, type: str) -> FakeModel:
+        name, _, version = path.rpartition("/")[2].partition(":")
+        (found,) = (
+            each
+            for each in self.models
+            if each.name.partition(":")[0] == name and version in (each.name.partition(":")[2], *each.saved)
+        )
+        return found
+
+
 def changed(results: SweepResults, **columns: Any) -> SweepResults:
     """The same sweep with columns of its runs replaced."""
     return dataclasses.replace(results, runs=results.runs.assign(**columns))

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,8 +14,9 @@ from cola_sweep.analysis.seeds import SeedComparison
 from cola_sweep.config import TrialConfig
 from cola_sweep.errors import UserError
 from cola_sweep.stats import Interval
-from tests.fake_sweep import CONFIG, PATH, FakeApi, FakeSweep, fake_runs
+from tests.fake_sweep import CONFIG, PATH, FakeApi, FakeModel, FakeModels, FakeSweep, fake_runs
 
+REPEATED = SimpleNamespace(repeats=object())
 PROGRAM = {"program": "cola_sweep/train.py", "command": ["${env}", "python", "-m", "cola_sweep.train"]}
 
 
@@ -102,86 +102,18 @@ def test_numbers_that_make_no_sense_are_refused(flag: str) -> None:
         winner.main(parser.parse_args([f"--{flag}", "0"]))
 
 
-class Model:
-    """An artifact with aliases that `save` makes known."""
-
-    def __init__(self, name: str, *aliases: str) -> None:
-        self.name, self.aliases, self.saved = name, list(aliases), list(aliases)
-        self.version = name.partition(":")[2]
-
-    def save(self) -> None:
-        self.saved = list(self.aliases)
-
-
-class Models:
-    """The parts of `wandb.Api` that look for models."""
-
-    def __init__(self, *models: Model) -> None:
-        self.models = models
-
-    def artifact_collections(self, path: str, kind: str) -> list[Any]:
-        assert (path, kind) == ("ada/cola-sweep", "model")
-        return [SimpleNamespace(name=each.name.partition(":")[0], aliases=each.saved) for each in self.models]
-
-    def artifact(self, path: str, type: str) -> Model:
-        name, _, version = path.rpartition("/")[2].partition(":")
-        (found,) = (
-            each
-            for each in self.models
-            if each.name.partition(":")[0] == name and version in (each.name.partition(":")[2], *each.saved)
-        )
-        return found
-
-
-def test_the_alias_moves_and_is_never_nowhere() -> None:
-    old, new = Model("model-a:v0", "best", "champion"), Model("model-b:v1", "best")
-    saved: list[tuple[list[str], list[str]]] = []
-    for model in (old, new):
-        model.save = lambda model=model: (  # type: ignore[method-assign,misc]
-            Model.save(model), saved.append((list(old.saved), list(new.saved)))
-        )  # fmt: skip
-    api = Models(old, new, Model("model-c:v0"))
-    assert champion.holders(api, PATH) == {"model-a:v0": old}
-    champion.crown(api, PATH, "model-b:v1")
-    assert champion.holders(api, PATH) == {"model-b:v1": new}
-    assert saved == [(["best", "champion"], ["best", "champion"]), (["best"], ["best", "champion"])]
-    champion.crown(api, PATH, "model-b:v1")
-    assert new.saved == ["best", "champion"]
-
-
-def compared(low: float, high: float) -> SeedComparison:
-    return SeedComparison(Interval((low + high) / 2, low, high, 300), (0.5, 0.4), (3, 1), "", {}, {})
-
-
-@pytest.mark.parametrize(
-    ("models", "runs", "result", "code", "words"),
-    [
-        ([], ["a"], None, 0, "passed: no model of this project has the alias champion yet"),
-        ([Model("model-b:v0", "champion")], [], None, 1, "failed: no run of this sweep can be ranked"),
-        ([Model("model-a:v0", "champion")], ["a"], None, 0, "passed: the winner is the champion, model-a:v0"),
-        ([Model("model-b:v0", "champion")], ["a"], "no tables", 1, "failed: not comparable .*: no tables"),
-        ([Model("model-b:v0", "champion")], ["a"], compared(0.1, 0.2), 0, r"passed: MCC \+0.150 against the champion"),
-        ([Model("model-b:v0", "champion")], ["a"], compared(-0.1, 0.2), 1, r"failed: MCC \+0.050 .*-0.100 to \+0.200"),
-    ],
-)
-def test_the_gate_opens_for_a_winner_that_beats_the_champion(
-    monkeypatch: pytest.MonkeyPatch, models: list[Model], runs: list[str], result: Any, code: int, words: str
-) -> None:
-    monkeypatch.setattr(champion, "contender", lambda found: runs)
-    monkeypatch.setattr(champion, "compare", lambda *_: result)
-    source = SimpleNamespace(path=PATH, artifacts=({"run": "a", "type": "model", "name": "model-a:v0"},))
-    got, line = champion.gate(Models(*models), source, None, None)  # type: ignore[arg-type]
-    assert got == code
-    assert re.match(f"gate: {words}", line), line
+def challenge(low: float, high: float) -> champion.Challenge:
+    gap = Interval((low + high) / 2, low, high, 300)
+    return champion.Challenge(SeedComparison(gap, (0.5, 0.4), (3, 1), "", {}, {}), 2, 0.0, True)
 
 
 @pytest.mark.parametrize(
     ("result", "replace", "holder", "words"),
     [
-        (compared(0.1, 0.2), False, "model-a:v0", "champion: model-a:v0"),
-        (compared(-0.1, 0.2), False, "model-b:v0", "the champion stays, model-b:v0: MCC +0.050"),
+        (challenge(0.1, 0.2), False, "model-a:v0", "champion: model-a:v0"),
+        (challenge(-0.1, 0.2), False, "model-b:v0", "the champion stays, model-b:v0: MCC higher by 0.050 than"),
         ("other sentences", False, "model-b:v0", "the champion stays, model-b:v0: other sentences; --replace makes"),
-        (compared(-0.1, 0.2), True, "model-a:v0", "champion: model-a:v0"),
+        (challenge(-0.1, 0.2), True, "model-a:v0", "champion: model-a:v0"),
     ],
 )
 def test_a_champion_is_replaced_by_what_beats_it(
@@ -193,17 +125,22 @@ def test_a_champion_is_replaced_by_what_beats_it(
     words: str,
 ) -> None:
     monkeypatch.setattr(champion, "compare", lambda *_: result)
-    api = Models(Model("model-a:v0", "best"), Model("model-b:v0", "best", "champion"))
+    api = FakeModels(FakeModel("model-a:v0", "best"), FakeModel("model-b:v0", "best", "champion"))
     source = SimpleNamespace(path=PATH, artifacts=({"run": "a", "type": "model", "name": "model-a:v0"},))
-    assert winner._name_champion(api, source, ["a"], replace) == 0  # type: ignore[arg-type]
+    monkeypatch.setattr(champion, "candidates", lambda found: [["a"]])
+    assert winner._name_champion(api, source, REPEATED, replace) == 0  # type: ignore[arg-type]
     assert list(champion.holders(api, PATH)) == [holder]
     assert capsys.readouterr().out.startswith(words)
 
 
-def test_without_a_model_nobody_is_champion(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_model_nobody_is_champion(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(champion, "candidates", lambda found: [["a"]])
     source = SimpleNamespace(path=PATH, artifacts=())
-    assert winner._name_champion(Models(), source, ["a"], False) == 1  # type: ignore[arg-type]
-    assert winner._name_champion(Models(), source, [], False) == 1  # type: ignore[arg-type]
+    assert winner._name_champion(FakeModels(), source, REPEATED, False) == 1  # type: ignore[arg-type]
+    nothing = SimpleNamespace(repeats=None)
+    assert winner._name_champion(FakeModels(), source, nothing, False) == 1  # type: ignore[arg-type]
     assert capsys.readouterr().out.splitlines() == [
         "no champion was named: the winner has no model",
         "no champion was named: nothing is decided",

@@ -55,3 +55,9 @@ def test_an_interval_that_is_not_there_is_a_dash() -> None:
 def test_lists_end_with_and() -> None:
     assert wording.listed(["a"]) == "a"
     assert wording.listed(["a", "b", "c"]) == "a, b and c"
+
+
+def test_a_lead_is_said_in_words() -> None:
+    assert wording.show_lead(0.0221) == "higher by 0.022 than"
+    assert wording.show_lead(-0.0221) == "lower by 0.022 than"
+    assert wording.show_lead(0.0) == "equal to"

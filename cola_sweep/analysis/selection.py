@@ -3,16 +3,47 @@
 Imports numpy, pandas, `stats` and `align`.
 """
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from cola_sweep import stats
 from cola_sweep.analysis.align import Aligned
 
 RESAMPLES = 1000
+TOO_FEW = "the predictions of fewer than two of the best runs are at hand"
 DOMAINS = (("in domain", "mcc_in", "mcc_out"), ("out of domain", "mcc_out", "mcc_in"))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several candidates, each a run or the repeats of a configuration, chosen again on resamples.
+
+    Attributes:
+        naive: mean MCC of the first candidate's runs, on the sentences that chose it.
+        outside: that of the chosen candidate's runs on the sentences a resample lacks, shape (RESAMPLES,).
+        shares: how often each candidate is chosen, shape (considered,).
+        considered, candidates: how many could be chosen, of how many.
+    """
+
+    naive: float
+    outside: npt.NDArray[np.float64]
+    shares: npt.NDArray[np.float64]
+    considered: int
+    candidates: int
+
+    @property
+    def optimism(self) -> float:
+        return self.naive - float(self.outside.mean())
+
+    @property
+    def complete(self) -> bool:
+        """Whether candidates that were not considered would change nothing: the last considered is never chosen."""
+        return self.considered == self.candidates or self.shares[-1] == 0
 
 
 @dataclass(frozen=True)
@@ -58,40 +89,63 @@ class Transfer:
 def optimism(aligned: Aligned | None, ranked: pd.DataFrame, *, seed: int = 0) -> Optimism | str:
     """Select on a resample of the sentences, score on the sentences it lacks; or why that cannot be done.
 
-    Only the best runs in an unbroken row whose predictions are at hand can be selected. The epoch of each run was
-    chosen on the same sentences too, and that is not undone here.
-
     Args:
         aligned: predictions of the best runs, best first.
         ranked: all ranked runs, best first, with `id` and `name`.
+    """
+    if aligned is None:
+        return "the predictions of the best runs are not at hand"
+    choice = choose_again(aligned, [[run] for run in ranked["id"]], seed=seed)
+    if choice is None:
+        return TOO_FEW
+    low, high = np.quantile(choice.outside, [0.025, 0.975])
+    table = ranked[["id", "name"]].head(choice.considered).assign(share=choice.shares)
+    return Optimism(
+        naive=choice.naive,
+        corrected=stats.Interval(float(choice.outside.mean()), float(low), float(high), len(aligned.labels)),
+        shares=table.sort_values("share", ascending=False, kind="stable").reset_index(drop=True),
+        considered=choice.considered,
+        ranked=choice.candidates,
+        complete=choice.complete,
+    )
+
+
+def choose_again(
+    aligned: Aligned,
+    candidates: Sequence[Sequence[str]],
+    *,
+    by_best: bool = False,
+    seed: int = 0,
+) -> Choice | None:
+    """Choose a candidate on a resample of the sentences, score it on those it lacks; None of fewer than two.
+
+    Only the first candidates in an unbroken row whose predictions are all at hand can be chosen. The epoch of each run
+    was chosen on the same sentences too, and that is not undone here.
+
+    Args:
+        candidates: run ids of each, the one that won first.
+        by_best: whether a candidate is chosen by its best run; else by the mean of its runs, which is what is scored.
 
     Source: BBC-CV, Tsamardinos, Greasidou and Borboudakis (2018), Machine Learning 107, 1895-1922; here on the
     predictions for one split in place of those pooled over folds. The interval is of the scores outside. As a
     resample holds 63 % of the sentences, it selects a little worse than all of them: the correction errs to the low
     side.
     """
-    if aligned is None:
-        return "the predictions of the best runs are not at hand"
-    best = ranked["id"].head(len(aligned.runs)).tolist()
-    k = next((place for place, (run, id) in enumerate(zip(aligned.runs, best, strict=True)) if run != id), len(best))
-    if k < 2:
-        return "the predictions of fewer than two of the best runs are at hand"
-    labels, predicted = aligned.labels, aligned.predicted[:k]
+    place = {run: row for row, run in enumerate(aligned.runs)}
+    held = list(itertools.takewhile(lambda runs: all(run in place for run in runs), candidates))
+    if len(held) < 2:
+        return None
+    rows = [[place[run] for run in runs] for runs in held]
+    labels, predicted = aligned.labels, aligned.predicted
     n = len(labels)
     inside = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
-    chosen = _weighted_mcc(inside, labels, predicted).argmax(axis=1)
-    outside = _weighted_mcc(inside == 0, labels, predicted)[np.arange(RESAMPLES), chosen]
-    low, high = np.quantile(outside, [0.025, 0.975])
-    shares = np.bincount(chosen, minlength=k) / RESAMPLES
-    table = ranked[["id", "name"]].head(k).assign(share=shares)
-    return Optimism(
-        naive=float(stats.mcc(stats.confusion(labels, predicted[0]))),
-        corrected=stats.Interval(float(outside.mean()), float(low), float(high), n),
-        shares=table.sort_values("share", ascending=False, kind="stable").reset_index(drop=True),
-        considered=k,
-        ranked=len(ranked),
-        complete=k == len(ranked) or shares[-1] == 0,
-    )
+    there, elsewhere = _weighted_mcc(inside, labels, predicted), _weighted_mcc(inside == 0, labels, predicted)
+    of_runs = np.max if by_best else np.mean
+    chosen = np.stack([of_runs(there[:, runs], axis=1) for runs in rows], axis=1).argmax(axis=1)
+    outside = np.stack([elsewhere[:, runs].mean(axis=1) for runs in rows], axis=1)[np.arange(RESAMPLES), chosen]
+    first = np.stack([stats.confusion(labels, row) for row in predicted[rows[0]]])
+    shares = np.bincount(chosen, minlength=len(rows)) / RESAMPLES
+    return Choice(float(stats.mcc(first).mean()), outside, shares, len(rows), len(candidates))
 
 
 def _weighted_mcc(weights: stats.Counts, labels: stats.Counts, predicted: stats.Counts) -> np.ndarray:

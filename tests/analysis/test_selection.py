@@ -75,6 +75,37 @@ def test_with_the_best_few_tables_alone_it_is_a_lower_bound_unless_the_last_neve
     assert found(few, ranked).complete
 
 
+def test_the_mean_of_repeats_is_flattered_less_than_the_best_run_and_both_are_corrected() -> None:
+    """Five configurations of three runs, all equally good."""
+    truth = float(stats.mcc(np.array([0.3 * 0.8, 0.3 * 0.2, 0.7 * 0.2, 0.7 * 0.8]) * 1e6))
+    naive, corrected = [], []
+    for seed in range(20):
+        aligned, ranked = world(seed, [0.8] * 15)
+        means = {name: ranked.iloc[place::5]["best"].mean() for place, name in enumerate("abcde")}
+        order = sorted(means, key=lambda name: -means[name])
+        repeats = [ranked.iloc["abcde".index(name) :: 5]["id"].tolist() for name in order]
+        choice = selection.choose_again(aligned, repeats)
+        assert choice is not None
+        assert choice.naive == pytest.approx(max(means.values()))
+        assert (choice.considered, choice.candidates, choice.complete) == (5, 5, True)
+        naive.append(choice.naive)
+        corrected.append(choice.naive - choice.optimism)
+    single = np.mean([found(*world(seed, [0.8] * 15)).naive for seed in range(20)])
+    assert truth + 0.02 < np.mean(naive) < single - 0.02
+    assert np.mean(corrected) == pytest.approx(truth, abs=0.015)
+
+
+def test_a_configuration_is_chosen_by_its_best_run_where_that_is_what_won() -> None:
+    aligned, _ = world(0, [0.95, 0.5, 0.8, 0.8])
+    lucky, steady = ["run0", "run1"], ["run2", "run3"]
+    by_best = selection.choose_again(aligned, [lucky, steady], by_best=True)
+    by_mean = selection.choose_again(aligned, [steady, lucky])
+    assert by_best is not None
+    assert by_mean is not None
+    assert by_best.shares.tolist() == by_mean.shares.tolist() == [1.0, 0.0]
+    assert selection.choose_again(aligned, [lucky]) is None
+
+
 def test_runs_behind_a_gap_are_not_considered() -> None:
     aligned, ranked = world(4, [0.8] * 5)
     gap = Aligned((*aligned.runs[:2], aligned.runs[3]), pd.DataFrame(), aligned.labels, aligned.predicted[[0, 1, 3]])

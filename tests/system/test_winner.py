@@ -87,7 +87,7 @@ def test_the_winner_over_seeds_becomes_champion_and_guards_reports(user: User) -
     first = user.sweeps("0.7, 0.95")
     said = user.types("cola-sweep", "winner", first, "--best", "2", "--seeds", "2", "--n", "2")
     assert re.search(r"^1\. valid/mcc 0\.\d{3} ± 0\.\d{3} over 2  lr=0\.95$", said, re.MULTILINE), said
-    assert "1 is better than 2: MCC +0." in said
+    assert "1 is better than 2: mean MCC differs by +0." in said
     (model,) = user.champions()
     assert f"champion: {model}:v0" in said
 
