@@ -36,7 +36,7 @@ def keep_model(run: "wandb.Run", best: "Best", folder: Path, keep: int) -> None:
     Args:
         folder: what `model.save_model` wrote; it may go once this returns.
     """
-    score = {"epoch": best.epoch, **best.metrics}
+    score = {"epoch": best.epoch + 1, **best.metrics}
     in_sweep = run.sweep_id and not run.offline
     if in_sweep and is_outranked(run, score, keep):
         print(f"model: not kept, the sweep has {keep} better ones")

@@ -51,10 +51,22 @@ def connect() -> "wandb.Api":
 
 
 def server_address() -> str:
-    """The server that the environment or wandb's settings name."""
-    import wandb
+    """The server that the environment or wandb's settings name.
 
-    return os.environ.get("WANDB_BASE_URL") or str(wandb.setup().settings.base_url)
+    Raises:
+        UserError: wandb refuses one of these settings.
+    """
+    import wandb
+    from pydantic import ValidationError  # wandb's own way to check its settings
+
+    try:
+        settings = wandb.setup().settings
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = f"WANDB_{problem['loc'][0]}".upper()
+        where = name if name in os.environ else f"wandb's setting {problem['loc'][0]}"
+        raise UserError(where, got=problem["input"], rule=problem["msg"], fix="correct it, or unset it") from error
+    return os.environ.get("WANDB_BASE_URL") or str(settings.base_url)
 
 
 def check_reachable(base_url: str) -> "Message | None":

@@ -6,7 +6,7 @@ Imports nothing but the standard library, so that every room may raise it.
 import argparse
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 
 class UserError(Exception):
@@ -42,7 +42,10 @@ def run_main(main: Callable[[], int]) -> int:
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """argparse, but a wrong flag is one line as well."""
+    """argparse, but a wrong flag is one line as well, and half a flag is a wrong one."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message}; {self.prog} --help lists what there is\n")

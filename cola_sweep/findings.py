@@ -1,7 +1,7 @@
 """What a sweep found: from pulled results to the numbers and sentences a report shows.
 
-Imports pandas, `results` (its type), `stats` and `analysis`. Pure, but for looking for annotated data beside the
-sweep's. Knows nothing of HTML or Markdown.
+Imports pandas, `results` (its type), `stats` and `analysis`. Pure, but for reading annotated sentences. Knows nothing
+of HTML or Markdown.
 """
 
 from collections.abc import Iterator
@@ -97,7 +97,7 @@ def find(results: SweepResults, *, annotations: Path | None = None) -> Findings:
     """Rank the runs and ask every module of `analysis` about them.
 
     Args:
-        annotations: the annotated development set; by default looked for where the winner's data lay.
+        annotations: the annotated development set, where it is at hand; see `phenomena.find_annotations`.
 
     Raises:
         UserError: `annotations` cannot be read.
@@ -121,7 +121,7 @@ def find(results: SweepResults, *, annotations: Path | None = None) -> Findings:
         "progress": progress.progress(ranked, results.goal, str(results.config.get("method", "custom"))),
         "mistakes": mistakes.mistakes(aligned, ranked),
         "calibration": calibration.calibration(table),
-        "phenomena": _phenomena(table, ranked, annotations),
+        "phenomena": phenomena.phenomena(table, annotations),
     }
     absent = {name: found for name, found in sections.items() if isinstance(found, str)}
     return Findings(
@@ -169,11 +169,6 @@ def _predicted(table: pd.DataFrame) -> Predicted | None:
     named = named.assign(words=groups.words(table["sentence"])) if "sentence" in table else named
     by = {name: groups.by_group(named, name) for name in GROUPS if name in named and named[name].nunique() > 1}
     return Predicted(counts, stats.mcc_interval(counts), worst.head(WORST), len(wrong), by)
-
-
-def _phenomena(table: pd.DataFrame | None, ranked: pd.DataFrame, annotations: Path | None) -> pd.DataFrame | str:
-    data = ranked["config.data"].iloc[0] if "config.data" in ranked and len(ranked) else None
-    return phenomena.phenomena(table, annotations or phenomena.find_annotations(None, str(data)))
 
 
 def _rivals(aligned: Aligned | None, ranked: pd.DataFrame) -> list[Rival]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def read_flags(argv: Sequence[str] | None) -> dict[str, str]:
     """The flags that were given, by field; their text is read with the rest of the configuration."""
-    parser = ArgumentParser(prog="python -m cola_sweep.train", description="Run one trial.", allow_abbrev=False)
+    parser = ArgumentParser(prog="python -m cola_sweep.train", description="Run one trial.")
     TrialConfig.add_arguments(parser)
     return vars(parser.parse_args(argv))
 

@@ -44,6 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gate", action="store_true", help="end with 1 unless the (first) sweep's winner beats the project's champion"
     )
+    parser.add_argument(
+        "--fresh",
+        action="store_true",
+        help="read every run anew: what was edited by hand after a run ended is seen too",
+    )
     parser.add_argument("--publish", action="store_true", help="also write it as a W&B Report (extra: publish)")
 
 
@@ -65,7 +70,7 @@ def main(args: argparse.Namespace) -> int:
     if args.pairs < 1:
         raise UserError("--pairs", got=args.pairs, rule="must be at least 1", fix="write --pairs 100")
     api, cache, folder = connect(), kept.default_folder(), Path(args.out)
-    taken = [snapshot.take(api, path, kept_in=cache) for path in args.sweeps or [None]]
+    taken = [snapshot.take(api, path, kept_in=cache, fresh=args.fresh) for path in args.sweeps or [None]]
     made_of = [inputs(each, args.annotations) + blimp_inputs(args.blimp, args.pairs) for each in taken]
     found = functools.cache(lambda place: findings_of(taken[place], args.annotations))
     for places in [*((place,) for place in range(len(taken))), *[(0, 1)] * (len(taken) == 2)]:
@@ -101,7 +106,8 @@ def findings_of(taken: "Snapshot", annotations: str | None = None) -> "Findings"
 
 def inputs(taken: "Snapshot", annotations: str | None = None) -> str:
     """What the report of a snapshot is made of, as a key: the snapshot and the annotated sentences."""
-    return f"{taken.fingerprint} {_digest(_annotations(taken, annotations))}"
+    file = _annotations(taken, annotations)
+    return f"{taken.fingerprint} {_digest('--annotations', file) if file else 'none'}"
 
 
 def blimp_inputs(blimp: str | None, pairs: int) -> str:
@@ -109,7 +115,7 @@ def blimp_inputs(blimp: str | None, pairs: int) -> str:
     if not blimp:
         return ""
     files = sorted(Path(blimp).expanduser().glob("*.tsv*"))
-    return " ".join([f" {pairs} pairs of", *map(_digest, files)])
+    return " ".join([f" {pairs} pairs of", *(_digest("--blimp", file) for file in files)])
 
 
 def _annotations(taken: "Snapshot", option: str | None) -> Path | None:
@@ -119,10 +125,14 @@ def _annotations(taken: "Snapshot", option: str | None) -> Path | None:
     return find_annotations(option, str(winner.config.get("data")) if winner else None)
 
 
-def _digest(file: Path | None) -> str:
+def _digest(flag: str, file: Path) -> str:
     from cola_sweep import kept
 
-    return kept.digest(file.read_bytes()) if file else "none"
+    try:
+        return kept.digest(file.read_bytes())
+    except OSError as error:
+        rule = f"cannot be read ({error.strerror})"
+        raise UserError(flag, got=str(file), rule=rule, fix="make it readable, or name another") from error
 
 
 def probe(api: Any, taken: "Snapshot", blimp: str, pairs: int) -> "pd.DataFrame":

@@ -23,17 +23,13 @@ from cola_sweep.snapshot import Snapshot
 
 @dataclass(frozen=True)
 class SweepResults:
-    """One sweep, pulled whole.
+    """A `Snapshot`, whose fields are here too where they have the same name, with its parts as frames.
 
     Attributes:
-        path: `entity/project/id`.
-        config: the sweep's YAML.
-        metric, goal: what the sweep optimises, and which way.
         runs: one row a run (`frames.RUN_COLUMNS`, then `config.*`, `provenance.*`, `summary.*`), oldest first.
         histories: one row a run and epoch: `run`, `epoch` (from 1), `step`, then every number logged there.
         predictions: by run id, best first, for those of `records.in_detail`: `index`, `sentence`, `label` and
             `predicted` as 0 and 1, and what else the trial put in the table.
-        notes: what could not be read, one line each.
         artifacts: what the same runs logged (`frames.ARTIFACT_COLUMNS`).
     """
 

@@ -124,7 +124,7 @@ def log_best(run: "wandb.Run", best: "Best", valid: "Split") -> None:
             "predictions": wandb.Table(samples.PREDICTION_COLUMNS, samples.prediction_rows(best.predictions, valid)),
         }
     )
-    run.summary["best_epoch"] = best.epoch
+    run.summary["best_epoch"] = best.epoch + 1  # from 1, as in the trial's log and in reports
     run.summary["collapsed"] = best.collapsed
     if best.collapsed:
         wandb.termwarn("the best epoch predicts one class only")

@@ -41,6 +41,17 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     patch.undo()
 
 
+@pytest.fixture(scope="module")
+def few_shuffles() -> Iterator[None]:
+    """Parameter importance is most of the time of finding: little of it, for what tests something else."""
+    from cola_sweep.analysis import importance
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importance, "SHUFFLES", 1)
+        patch.setattr(importance, "TREES", 8)
+        yield
+
+
 def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from cola_sweep import __version__
+from cola_sweep.cli import COMMANDS, main
 
 
 def cola_sweep(*words: str) -> "subprocess.CompletedProcess[str]":
@@ -14,6 +16,20 @@ def cola_sweep(*words: str) -> "subprocess.CompletedProcess[str]":
 
 def test_version() -> None:
     assert cola_sweep("--version").stdout.strip() == f"cola-sweep {__version__}"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_half_a_flag_is_no_flag(command: str) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([command, "--hel"])
+    assert end.value.code == 2
+
+
+def test_every_parser_is_one_of_ours() -> None:
+    """Whose mistakes are one line, and which takes no half flags."""
+    package = Path(__file__).parents[1] / "cola_sweep"
+    stock = [path.name for path in package.rglob("*.py") if "argparse.ArgumentParser(" in path.read_text("utf-8")]
+    assert stock == [], "errors.py makes it a class"
 
 
 @pytest.mark.parametrize(

@@ -102,3 +102,16 @@ def test_a_login_that_does_not_work_is_one_line(
     )  # fmt: skip
     assert done.returncode == 2
     assert re.fullmatch(rf"error: {refusing_server}: {message}.*\n", done.stderr)
+
+
+@pytest.mark.parametrize("name", ["WANDB_MODE", "WANDB_BASE_URL"])
+def test_a_setting_that_wandb_refuses_is_one_line(tmp_path: Path, name: str) -> None:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
+    value = {"WANDB_MODE": "", "WANDB_BASE_URL": "nowhere"}[name]
+    code = "from cola_sweep import connection, errors; raise SystemExit(errors.run_main(connection.connect))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        env=kept | {"HOME": str(tmp_path), name: value},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert re.fullmatch(rf"error: {name}: got '{value}'; .*; correct it, or unset it\n", done.stderr), done.stderr

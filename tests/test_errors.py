@@ -31,7 +31,8 @@ def test_an_interrupt_is_one_line_and_exit_code_130(capsys: pytest.CaptureFixtur
 
 
 def test_a_wrong_flag_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as end:
-        ArgumentParser(prog="tool").parse_args(["--typo"])
-    assert end.value.code == 2
-    assert capsys.readouterr().err == "error: unrecognized arguments: --typo; tool --help lists what there is\n"
+    for flag in ("--typo", "--hel"):  # the second would be --help to argparse
+        with pytest.raises(SystemExit) as end:
+            ArgumentParser(prog="tool").parse_args([flag])
+        assert end.value.code == 2
+        assert capsys.readouterr().err == f"error: unrecognized arguments: {flag}; tool --help lists what there is\n"

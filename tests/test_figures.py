@@ -3,7 +3,6 @@
 import dataclasses
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -19,18 +18,12 @@ from cola_sweep.figures.pareto import pareto as drawn_pareto
 from cola_sweep.findings import Findings, find
 from tests.fake_sweep import PATH, FakeApi, FakeSweep, changed, empty, fake_runs
 
+pytestmark = pytest.mark.usefixtures("few_shuffles")
+
 
 @pytest.fixture(scope="module")
 def findings() -> Findings:
     return find(results.read(FakeApi([FakeSweep()], fake_runs(12, sentences=60)), PATH))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few_shuffles() -> Iterator[None]:
-    """Importance is most of the time of finding, and not what is tested here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importance, "SHUFFLES", 1)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +134,17 @@ def test_one_parameter_has_no_map_and_no_parallel_coordinates(findings: Findings
     alone = dataclasses.replace(findings, parameters=findings.parameters[:1])
     assert isinstance(search.parameter_map(alone), figures.LeftOut)
     assert isinstance(parallel.parallel(alone), figures.LeftOut)
+
+
+def test_a_parameter_that_has_one_value_is_no_axis(findings: Findings) -> None:
+    """As early in a sweep, or where all others failed."""
+    swept = find(changed(findings.results, **{"config.batch_size": 32}))
+    assert {"lr", "checkpoint"} <= set(words(drawn_map := search.parameter_map(swept))), drawn_map
+    lines = parallel.parallel(swept)
+    assert isinstance(lines, figures.Figure)
+    assert "batch_size" not in words(lines)
+    alone = find(changed(findings.results, **{"config.batch_size": 32, "config.checkpoint": "c"}))
+    assert isinstance(search.parameter_map(alone), figures.LeftOut)
 
 
 def test_two_categorical_parameters_make_a_grid_of_means(findings: Findings) -> None:

@@ -8,17 +8,10 @@ import pytest
 from sklearn.metrics import matthews_corrcoef
 
 from cola_sweep import results, stats
-from cola_sweep.analysis import importance
 from cola_sweep.findings import costs, find, provenance
 from tests.fake_sweep import CONFIG, PATH, FakeApi, FakeSweep, changed, empty, fake_runs
 
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few shuffles for the importance, which has tests of its own; no corpus of this machine's."""
-    monkeypatch.setattr(importance, "SHUFFLES", 1)
-    monkeypatch.setattr(importance, "TREES", 8)
-    monkeypatch.delenv("COLA_SWEEP_DATA", raising=False)
+pytestmark = pytest.mark.usefixtures("few_shuffles")
 
 
 @pytest.fixture(scope="module")

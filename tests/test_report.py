@@ -13,7 +13,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,21 +21,15 @@ import pandas as pd
 import pytest
 
 from cola_sweep import champion, connection, figures, report, results
-from cola_sweep.analysis import blimp, importance
+from cola_sweep.analysis import blimp
 from cola_sweep.errors import UserError
 from cola_sweep.findings import find
 from cola_sweep.reporting import answer
 from tests.fake_sweep import PATH, FakeApi, FakeSweep, changed, empty, fake_runs
 
+pytestmark = pytest.mark.usefixtures("few_shuffles")
+
 EVIL = '<script>alert(1)</script> | "x" `y` [z](javascript:alert(2)) *b*'
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few_shuffles() -> Iterator[None]:
-    """Importance is most of the time of finding, and not what is tested here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importance, "SHUFFLES", 1)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +98,7 @@ def test_the_first_screen_answers_the_question(written: Path, pulled: results.Sw
     ends = f"95% interval {interval.low:.3f} to {interval.high:.3f}, n = 300 sentences"
     assert f"Best valid/mcc {findings.winner['best']:.3f} {ends}" in first
     assert f"checkpoint {findings.winner['config.checkpoint']}" in first
-    assert "Did it really win? A tie with the runner-up MCC +" in first
+    assert "Did it really win? A tie with the runner-up MCC higher by " in first
     assert "Cost of the winner 42 s whole sweep, 20 runs 14 min peak memory 812 MB" in first
     assert f"{findings.predicted.wrong / 300:.0%} wrong Of 300 sentences {findings.predicted.wrong} are wrong" in first
     assert re.search(r"Weakest of \d+ groups: ", first)
@@ -169,6 +163,9 @@ def test_markdown_tables_have_as_many_cells_as_their_head(written: Path) -> None
 def test_markdown_names_figures_that_exist(written: Path) -> None:
     names = re.findall(r"!\[.*\]\((.*)\)", (written.parent / "report.md").read_text())
     assert len(names) == 12
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", written.read_text())
+    text = html.unescape(re.sub(r"\\(.)", r"\1", (written.parent / "report.md").read_text()))
+    assert all(text.count(html.unescape(caption)) == 1 for caption in captions)
     assert all((written.parent / name).exists() for name in names)
 
 
@@ -290,7 +287,7 @@ def test_a_winner_is_not_held_against_another_seed_of_itself(pulled: results.Swe
     assert second["id"] == order[2]
     headline, detail = answer.verdict(found)
     assert headline.endswith("the next configuration")
-    assert f"against {second['name']} on the same 300 sentences" in detail
+    assert f" that of {second['name']} on the same 300 sentences" in detail
     alone = find(changed(pulled, **{"config.lr": 1.0, "config.batch_size": 1, "config.checkpoint": "c"}))
     assert answer.verdict(alone) == ("Nothing to compare with", "All ranked runs have the same settings.")
 
@@ -381,6 +378,32 @@ def test_annotated_sentences_are_reported_and_part_of_what_a_report_is_made_of(
         assert made.read_text().splitlines()[1].startswith(f"{feature},60,")
     with pytest.raises(UserError, match="--annotations"):
         command("--annotations", str(tmp_path / "out"))
+    (tmp_path / "unreadable" / "major_features.tsv").mkdir(parents=True)
+    with pytest.raises(
+        UserError, match=r"--annotations: got '.*/major_features\.tsv'; cannot be read \(Is a directory"
+    ):
+        command("--annotations", str(tmp_path / "unreadable"))
+
+
+def test_what_was_edited_by_hand_is_seen_when_read_afresh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_figures: None
+) -> None:
+    runs = fake_runs(4, sentences=60)
+    monkeypatch.setattr(connection, "connect", lambda: FakeApi([FakeSweep()], runs))
+    monkeypatch.setenv("COLA_SWEEP_CACHE", str(tmp_path / "cache"))
+    parser = argparse.ArgumentParser()
+    report.add_arguments(parser)
+
+    def page(*flags: str) -> str:
+        assert report.main(parser.parse_args(["k3x9a1bc", "--out", str(tmp_path), *flags])) == 0
+        return (tmp_path / "k3x9a1bc" / "index.html").read_text()
+
+    first = page()
+    for run in runs:
+        run.config["lr"] = 0.125
+    assert page() == first, "nothing of a run that W&B lists has changed"
+    assert "0.125" in page("--fresh")
+    assert "0.125" in page(), "what was read afresh is kept"
 
 
 def test_the_winners_model_is_probed_once(

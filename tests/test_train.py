@@ -103,7 +103,7 @@ def test_the_best_epoch_is_the_one_of_the_summary_and_of_the_tables(trial: Offli
     assert trial.summary["valid/mcc_best"] == max(scores)
     assert trial.summary["cost/seconds_per_1000"] > 0
     assert trial.summary["cost/parameters"] > 1000
-    assert trial.summary["best_epoch"] == scores.index(max(scores))
+    assert trial.summary["best_epoch"] == 1 + scores.index(max(scores))
     assert trial.summary["collapsed"] is False
     losses = [row["valid/loss_epoch"] for row in trial.history if "valid/loss_epoch" in row]
     assert trial.summary["valid/loss_epoch"] == {"min": min(losses), "last": losses[-1]}
@@ -251,7 +251,7 @@ def test_divergence_seen_in_validation_leaves_the_epochs_before_it(
     assert main(flags) == 1
     run = read_offline_run(tmp_path)
     assert "valid/loss is nan at step 12, epoch 2" in run.summary["failure"]
-    assert run.summary["best_epoch"] == 0
+    assert run.summary["best_epoch"] == 1
     assert len(run.table("predictions")[1]) == VALID_ROWS
 
 

@@ -38,7 +38,8 @@ def find_annotations(option: str | None, data: str | None = None) -> Path | None
         rule, fix = "holds no major_features.tsv", "name the file, or the folder it lies in"
         raise UserError("--annotations", got=option, rule=rule, fix=fix)
     for place in (data, os.environ.get(FOLDER_VARIABLE)):
-        if place and os.path.isdir(os.path.expanduser(place)) and (found := _in_folder(Path(place).expanduser())):
+        folder = Path(place or "").expanduser()
+        if place and folder.is_dir() and (found := _in_folder(folder)) and os.access(found, os.R_OK):
             return found
     return None
 

@@ -32,11 +32,11 @@ class _Axis:
 def parallel(findings: Findings) -> Figure | LeftOut:
     """All parameters and the metric at once."""
     metric, ranked = findings.results.metric, findings.ranked
-    parameters = [parameter for parameter in findings.parameters if ranked[parameter.column].notna().any()]
+    parameters = [parameter for parameter in findings.parameters if ranked[parameter.column].nunique() > 1]
     if len(ranked) < 2:
         return LeftOut("parallel coordinates", "only one run can be ranked")
     if len(parameters) < 2:
-        return LeftOut("parallel coordinates", "fewer than two parameters were searched")
+        return LeftOut("parallel coordinates", "fewer than two parameters differ between ranked runs")
     parameters = parameters[: MOST_AXES - 1]
     runs = _chosen(ranked)
     axes_of = [_axis(runs[p.column], p) for p in parameters]

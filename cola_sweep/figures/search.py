@@ -136,9 +136,9 @@ def parameter_map(findings: Findings) -> Figure | LeftOut:
     """The metric over two parameters: learning rate and batch size where both are searched, else the first two."""
     metric, ranked = findings.results.metric, findings.ranked
     title = f"{metric} over two parameters"
-    searched = [p for p in findings.parameters if not p.is_seed and ranked[p.column].notna().any()]
+    searched = [p for p in findings.parameters if not p.is_seed and ranked[p.column].nunique() > 1]
     if len(searched) < 2:
-        return LeftOut(title, "fewer than two parameters besides the seed were searched")
+        return LeftOut(title, "fewer than two parameters besides the seed differ between ranked runs")
     usual = [parameter for parameter in searched if parameter.name in ("lr", "batch_size")]
     x, y = sorted(usual if len(usual) == 2 else searched[:2], key=lambda parameter: parameter.scale == "categorical")
     runs = ranked[ranked[x.column].notna() & ranked[y.column].notna()]

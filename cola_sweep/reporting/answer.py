@@ -20,6 +20,7 @@ from cola_sweep.wording import (
     show_amount,
     show_count,
     show_duration,
+    show_lead,
     show_metric,
     show_range,
     show_share,
@@ -131,10 +132,11 @@ def interval_text(findings: Findings) -> str:
 
 
 def with_ends(interval: stats.Interval, sign: str = "") -> str:
-    """`95% interval 0.281 to 0.342`, or why there is none."""
+    """`95% interval 0.281 to 0.342`, with a sign `95% interval of the difference ...`, or why there is none."""
     if interval.reason:
         return f"no interval: {interval.reason}"
-    return f"{interval.level:.0%} interval {show_range(interval.low, interval.high, sign)}"
+    of = "of the difference " if sign else ""
+    return f"{interval.level:.0%} interval {of}{show_range(interval.low, interval.high, sign)}"
 
 
 def how_sure(findings: Findings) -> Answer:
@@ -154,7 +156,7 @@ def seed_verdict(findings: Findings) -> tuple[str, str] | None:
     }[found.verdict]
     gap, (m, k) = found.difference, found.seeds
     detail = (
-        f"Mean MCC {show_metric(gap.value, '+')} against {setting_text(found.second)} "
+        f"Mean MCC {show_lead(gap.value)} with {setting_text(found.second)} "
         f"({with_ends(gap, '+')}), over {m} and {count(k, 'run')} and {count(gap.n, 'sentence')}."
     )
     return headline, detail
@@ -181,7 +183,7 @@ def verdict(findings: Findings) -> tuple[str, str]:
     gap = comparison.difference
     few = comparison.only_first + comparison.only_second < stats.FEWEST_DISCORDANT
     detail = (
-        f"MCC {show_metric(gap.value, '+')} against {second['name']} on the same {count(gap.n, 'sentence')} "
+        f"MCC {show_lead(gap.value)} that of {second['name']} on the same {count(gap.n, 'sentence')} "
         f"({with_ends(gap, '+')}). Only the winner is right on {comparison.only_first:,}, only the other on "
         f"{comparison.only_second:,}{', too few to tell them apart' if few else ''}. Single runs: another seed may "
         "turn this round."

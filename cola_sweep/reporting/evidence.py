@@ -9,7 +9,7 @@ from cola_sweep.analysis.selection import Optimism, Transfer
 from cola_sweep.findings import Findings
 from cola_sweep.reporting.answer import flattery, setting_text, with_ends
 from cola_sweep.reporting.document import Block, Cell, Column, Table, Text, setting_kind
-from cola_sweep.wording import count, show_count, show_metric, show_p, show_range, show_share, show_value
+from cola_sweep.wording import count, show_count, show_lead, show_metric, show_p, show_range, show_share, show_value
 
 VERDICTS = {"first": "winner better", "tie": "tie", "second": "rival better"}
 CONFIGURATIONS = 20
@@ -63,9 +63,9 @@ def _over_seeds(findings: Findings) -> Iterator[Block]:
         "second": "The next configuration is better.",
     }[comparison.verdict]
     yield Text(
-        f"Mean MCC of {setting_text(comparison.first)} ({count(m, 'run')}) less that of "
-        f"{setting_text(comparison.second)} ({count(k, 'run')}) is {show_metric(gap.value, '+')}, "
-        f"{with_ends(gap, '+')}, over seeds and {count(gap.n, 'sentence')}. {comparison.rule}",
+        f"The mean MCC of {setting_text(comparison.first)} ({count(m, 'run')}) is {show_lead(gap.value)} that of "
+        f"{setting_text(comparison.second)} ({count(k, 'run')}), {with_ends(gap, '+')}, over seeds and "
+        f"{count(gap.n, 'sentence')}. {comparison.rule}",
         headline=headline,
     )
 

@@ -11,7 +11,7 @@ from cola_sweep.figures import Figure, Gallery, LeftOut, versus
 from cola_sweep.findings import Findings, costs, provenance
 from cola_sweep.reporting.answer import MCC_NOTE, interval_text, run_link, settings_text, with_ends
 from cola_sweep.reporting.document import Answer, Block, Cell, Column, Figures, Flag, Link, Report, Section, Table
-from cola_sweep.wording import NOTHING, count, show_amount, show_duration, show_metric, show_p, show_range
+from cola_sweep.wording import NOTHING, count, show_amount, show_duration, show_lead, show_metric, show_p, show_range
 
 Pair = Sequence[Findings]
 
@@ -92,7 +92,7 @@ def _better(pair: Pair, comparison: stats.Comparison | None) -> Answer:
         "Which is better?",
         headline,
         (
-            f"The winner of {told[0]} has MCC {show_metric(gap.value, '+')} against that of {told[1]} on the same "
+            f"The MCC of {told[0]}'s winner is {show_lead(gap.value)} that of {told[1]}'s, on the same "
             f"{count(gap.n, 'sentence')} ({with_ends(gap, '+')}).",
         ),
     )

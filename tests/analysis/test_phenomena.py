@@ -83,6 +83,8 @@ def test_annotations_are_found_in_the_option_the_data_or_the_corpus_folder(
     assert find_annotations(None, "auto") is None
     monkeypatch.setenv("COLA_SWEEP_DATA", corpus)
     assert find_annotations(None, "synthetic") == annotations
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert find_annotations(None, corpus) is None, "what nobody asked for is no mistake where it cannot be read"
     with pytest.raises(UserError, match=r"--annotations.*major_features\.tsv"):
         find_annotations(str(tmp_path / "nowhere"))
 

@@ -1,13 +1,11 @@
 """What is said where configurations were repeated over seeds, and how much the choice of the best flatters."""
 
 import dataclasses
-from collections.abc import Iterator
 
 import pandas as pd
 import pytest
 
 from cola_sweep import results
-from cola_sweep.analysis import importance
 from cola_sweep.analysis.selection import Optimism
 from cola_sweep.findings import Findings, find
 from cola_sweep.reporting import answer
@@ -18,7 +16,7 @@ from tests.fake_sweep import CONFIG, PATH, FakeApi, FakeSweep, fake_runs
 
 
 @pytest.fixture(scope="module")
-def findings() -> Iterator[Findings]:
+def findings(few_shuffles: None) -> Findings:
     """Two learning rates, two seeds each."""
     parameters = {"lr": {"values": [1e-4, 5e-5]}, "seed": {"values": [1, 2]}}
     runs = fake_runs(5, sentences=80)
@@ -26,9 +24,7 @@ def findings() -> Iterator[Findings]:
     for place, run in enumerate(runs):
         run.state = "finished"
         run.config.update(lr=[1e-4, 5e-5][place // 2], seed=place % 2 + 1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importance, "SHUFFLES", 1)
-        yield find(results.read(FakeApi([FakeSweep(config={**CONFIG, "parameters": parameters})], runs), PATH))
+    return find(results.read(FakeApi([FakeSweep(config={**CONFIG, "parameters": parameters})], runs), PATH))
 
 
 def test_repeated_configurations_are_answered_by_their_means(findings: Findings) -> None:

@@ -1,13 +1,11 @@
 """Two sweeps compared: the verdict, what is not comparable, and that names stay text."""
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cola_sweep import report, results
-from cola_sweep.analysis import importance
 from cola_sweep.errors import UserError
 from cola_sweep.figures import Figure, Gallery
 from cola_sweep.findings import Findings, find
@@ -15,15 +13,9 @@ from cola_sweep.reporting import versus
 from cola_sweep.reporting.document import Report, Table
 from tests.fake_sweep import PATH, FakeApi, FakeSweep, changed, empty, fake_runs
 
+pytestmark = pytest.mark.usefixtures("few_shuffles")
+
 EVIL = "<script>alert(1)</script> | *b*"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few_shuffles() -> Iterator[None]:
-    """Importance is most of the time of finding, and not what is tested here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importance, "SHUFFLES", 1)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -182,7 +182,7 @@ def test_best_and_last_of_every_epoch_metric_are_in_the_summary(trial: Trial) ->
             values = trial.values(name)
             assert len(values) == EPOCHS
             assert trial.summary[name] == {word: every[word](values) for word in rule.split(",")}
-    assert trial.summary["best_epoch"] == trial.best["epoch"]
+    assert trial.summary["best_epoch"] == trial.best["epoch"] + 1
     assert trial.summary["collapsed"] is False
 
 
