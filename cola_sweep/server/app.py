@@ -64,7 +64,7 @@ def create_app(store: Store, blobs: Blobs, *, search_seed: int | None = None, pr
         ticking = [
             # What must happen though nobody asks: dead runs and agents end.
             asyncio.create_task(_each(TICK_SECONDS, lambda: dispatch.expire(store), unknown.save)),
-            asyncio.create_task(_each(CHECKPOINT_SECONDS, store.checkpoint)),
+            asyncio.create_task(_each(CHECKPOINT_SECONDS, store.heard_since, store.checkpoint)),
         ]
         # Sweeps that a restart interrupted go on at once; it does not delay the first answer.
         preparing = asyncio.create_task(asyncio.to_thread(_prepare, store))
@@ -132,7 +132,7 @@ def _prepare(store: Store) -> None:
         search.prepare(method)
 
 
-async def _each(seconds: float, *jobs: Callable[[], None]) -> None:
+async def _each(seconds: float, *jobs: Callable[[], object]) -> None:
     """Do periodic work, off the event loop; a failure is logged, and tried again."""
     while True:
         await asyncio.sleep(seconds)

@@ -56,22 +56,24 @@ def on_stream(store: Store, run: Run, body: Mapping[str, Any]) -> None:
 
 
 def expire(store: Store) -> None:
-    """End the runs and agents that are gone, by the store's clock."""
-
-    def before(seconds: float) -> str:
-        return iso(store.clock() - seconds)
-
+    """End the runs and agents that are gone, by the store's clock, as far as they could have been heard."""
     with store.write():
+        now, since = store.clock(), store.heard_since()
+
+        def lately(seconds: float) -> agents.Span:
+            # A time to come was noted before the clock was put back.
+            return agents.Span(iso(now - seconds), iso(now + seconds)) if since <= now - seconds else agents.EVER
+
         gone = {
-            *agents.silent_runs(store, before(states.RUN_SILENCE)),
-            *agents.vanished_runs(store, before(states.GRACE)),
-            *agents.unstarted_runs(store, before(states.START_LIMIT)),
+            *agents.silent_runs(store, lately(states.RUN_SILENCE)),
+            *agents.vanished_runs(store, lately(states.GRACE)),
+            *agents.unstarted_runs(store, lately(states.START_LIMIT)),
         }
         for run_id in sorted(gone):
             if run := runs.by_id(store, run_id):
                 state = states.lost(run.state, stopping=bool(run.stop_requested))
                 runs.update(store, run.id, state=state, finished_at=store.now())
-        for agent in agents.silent(store, before(states.AGENT_SILENCE)):
+        for agent in agents.silent(store, lately(states.AGENT_SILENCE)):
             has_open_runs = agents.has_open_runs(store, agent.id)
             agents.set_state(store, agent.id, states.departed(has_open_runs=has_open_runs))
 

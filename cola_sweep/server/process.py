@@ -71,7 +71,7 @@ def run(options: Options) -> None:
         # One that was killed leaves its address; its process id may be anyone's by now.
         address_file.unlink(missing_ok=True)
         try:
-            store = Store(options.data_dir / "server.db")
+            store = Store(options.data_dir / "server.db", steady=time.monotonic)
         except DatabaseError as error:
             raise UserError(
                 f"--data-dir {options.data_dir}",

@@ -2,6 +2,7 @@
 
 import sqlite3
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cola_sweep.server.store.database import Store
 
@@ -29,6 +30,15 @@ class Assignment:
     reported_at: str | None
     gone_at: str | None
 
+
+class Span(NamedTuple):
+    """From one time to another, both as the records have them."""
+
+    begin: str
+    end: str
+
+
+EVER = Span("", "~")  # every time lies in it
 
 _SELECT = "SELECT id, sweep_id, name, host, state, created_at, heartbeat_at FROM agents"
 # Word for word the condition of the index `runs_open`.
@@ -94,30 +104,32 @@ def has_open_runs(store: Store, agent_id: int) -> bool:
     return store.one(f"SELECT 1 FROM runs WHERE agent_id = ? AND {_OPEN}", (agent_id,)) is not None
 
 
-def silent(store: Store, before: str) -> list[Agent]:
-    """Running agents whose newest heartbeat is older than `before`."""
-    return [Agent(**row) for row in store.all(f"{_SELECT} WHERE state = 'RUNNING' AND heartbeat_at < ?", (before,))]
+def silent(store: Store, lately: Span) -> list[Agent]:
+    """Running agents whose newest heartbeat was not lately."""
+    sql = f"{_SELECT} WHERE state = 'RUNNING' AND heartbeat_at NOT BETWEEN ? AND ?"
+    return [Agent(**row) for row in store.all(sql, lately)]
 
 
-def silent_runs(store: Store, before: str) -> list[int]:
-    """Runs under way whose newest sign of life is older than `before`."""
-    sql = f"SELECT id FROM runs WHERE {_OPEN} AND state != 'pending' AND coalesce(heartbeat_at, updated_at) < ?"
-    return [row[0] for row in store.all(sql, (before,))]
+def silent_runs(store: Store, lately: Span) -> list[int]:
+    """Runs under way whose newest sign of life was not lately."""
+    sql = f"""SELECT id FROM runs WHERE {_OPEN} AND state != 'pending'
+              AND coalesce(heartbeat_at, updated_at) NOT BETWEEN ? AND ?"""
+    return [row[0] for row in store.all(sql, lately)]
 
 
-def vanished_runs(store: Store, before: str) -> list[int]:
-    """Open runs that their agents have not listed since before `before`."""
+def vanished_runs(store: Store, lately: Span) -> list[int]:
+    """Open runs that their agents list no longer, and not just since lately."""
     sql = f"""SELECT runs.id FROM assignments JOIN runs ON runs.id = assignments.run_id
-              WHERE {_OPEN} AND assignments.gone_at < ?"""
-    return [row[0] for row in store.all(sql, (before,))]
+              WHERE {_OPEN} AND assignments.gone_at NOT BETWEEN ? AND ?"""
+    return [row[0] for row in store.all(sql, lately)]
 
 
-def unstarted_runs(store: Store, before: str) -> list[int]:
-    """Runs that were given to an agent before `before`, have not begun, and were not listed since."""
+def unstarted_runs(store: Store, lately: Span) -> list[int]:
+    """Runs that have not begun, and were neither given to an agent nor listed by it lately."""
     sql = f"""SELECT runs.id FROM assignments JOIN runs ON runs.id = assignments.run_id
               WHERE {_OPEN} AND runs.state = 'pending'
-                AND coalesce(assignments.reported_at, assignments.issued_at) < ?"""
-    return [row[0] for row in store.all(sql, (before,))]
+                AND coalesce(assignments.reported_at, assignments.issued_at) NOT BETWEEN ? AND ?"""
+    return [row[0] for row in store.all(sql, lately)]
 
 
 def queued_run(store: Store, sweep_id: int) -> int | None:

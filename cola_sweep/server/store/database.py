@@ -5,6 +5,7 @@ with store.write() as db:          # one transaction; nested calls join it
 store.all("SELECT ...")            # outside: a reader of this thread's own
 """
 
+import math
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,8 @@ from importlib import resources
 from pathlib import Path
 from time import time
 from typing import Any
+
+from cola_sweep.server.hearing import Hearing
 
 SCHEMA_VERSION = 2
 # Pages of the write-ahead log, 16 MiB, from which on a commit folds in what `checkpoint` left, and it begins anew.
@@ -26,14 +29,18 @@ class Store:
     Args:
         path: the SQLite file; made with its tables when absent.
         clock: seconds since the epoch; tests pass their own.
+        steady: seconds that nobody sets, to tell a clock that was set from time that has passed; None trusts the clock.
 
     Raises:
         sqlite3.DatabaseError: the file is not a database, or of a newer version than this code.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time) -> None:
+    def __init__(
+        self, path: Path, clock: Callable[[], float] = time, steady: Callable[[], float] | None = None
+    ) -> None:
         self.path = path
         self.clock = clock
+        self._hearing = Hearing(clock, steady) if steady is not None else None
         self._lock = threading.RLock()
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
@@ -46,6 +53,10 @@ class Store:
     def now(self) -> str:
         """The clock's time as W&B writes it: UTC, ISO 8601, no zone: 2026-11-23T12:00:00.123456."""
         return iso(self.clock())
+
+    def heard_since(self) -> float:
+        """The clock's time from which on whoever spoke was heard; see `hearing`."""
+        return self._hearing.since() if self._hearing is not None else -math.inf
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
