@@ -7,7 +7,7 @@ and the embedded server put a sweep to the same rules.
 >>> [str(f) for f in findings(read_text("{method: grid, parameters: {lrr: {value: 1.0}}}"))]
 ["parameters.lrr: got 1.0; no such key; did you mean 'lr'?"]
 
-Imports config, domains, errors, metric_names, parameters, points and space.
+Imports config, domains, errors, metric_names, parameters, points, retries and space.
 """
 
 import difflib
@@ -21,6 +21,8 @@ from cola_sweep.errors import UserError
 from cola_sweep.metric_names import METRIC_GOALS, OBJECTIVE
 from cola_sweep.parameters import BETA, BOUNDED, EXPONENT, Finding, Parameter, bounds
 from cola_sweep.points import count, nested
+from cola_sweep.retries import NAME as RETRY
+from cola_sweep.retries import retries
 from cola_sweep.space import Metric, SweepSpec
 
 LARGE_GRID = 1000
@@ -46,7 +48,18 @@ def findings(spec: SweepSpec) -> list[Finding]:
         *_end(spec),
         *_early_stopping(spec),
         *_arguments(spec),
+        *retried(spec),
     ]
+
+
+def retried(spec: SweepSpec) -> Iterator[Finding]:
+    """What is wrong with how often the sweep's failed trials are to be tried again."""
+    try:
+        if retries(spec) and (spec.controller or spec.engine):
+            rule, fix = "failed trials are for the controller or scheduler to repeat", "remove it"
+            yield Finding("warning", f"parameters.{RETRY}", retries(spec), rule, fix)
+    except UserError as error:
+        yield Finding("error", error.where, error.got, error.rule, error.fix)
 
 
 def choices(spec: SweepSpec, setting: str) -> list[tuple[str, Any]]:

@@ -14,7 +14,18 @@ HEAVY = TRAINING_LIBRARIES | {"optuna", "pandas", "scipy", "sklearn", "matplotli
 # user's error.
 SHARED_WITH_SERVER = {"cola_sweep"} | {
     f"cola_sweep.{room}"
-    for room in ("axes", "document", "domains", "errors", "login", "parameters", "points", "space", "sweep_rules")
+    for room in (
+        "axes",
+        "document",
+        "domains",
+        "errors",
+        "login",
+        "parameters",
+        "points",
+        "retries",
+        "space",
+        "sweep_rules",
+    )
 }
 # Rooms in the order of the arrows; each may import those before it and its own.
 CORE = ["errors", "config", "metric_names", "document", "parameters", "space"]

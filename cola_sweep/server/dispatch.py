@@ -8,8 +8,9 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from cola_sweep.server import early_stop, names, states, trials
-from cola_sweep.server.search import suggest
+from cola_sweep.retries import retries
+from cola_sweep.server import early_stop, failed, names, states, trials
+from cola_sweep.server.search import Trial, suggest
 from cola_sweep.server.store import Store, agents, runs, sweeps
 from cola_sweep.server.store.agents import Agent
 from cola_sweep.server.store.database import iso
@@ -93,6 +94,8 @@ def set_sweep_state(store: Store, sweep: Sweep, wanted: str) -> None:
             for run in runs.of_sweep(store, sweep.id):
                 if run.state in states.OPEN_RUN:
                     runs.request_stop(store, run.id, "the sweep was canceled")
+                elif run.state == "preempted":
+                    runs.update(store, run.id, state="killed")
 
 
 def enqueue(store: Store, sweep: Sweep, config: Mapping[str, Any], display_name: str | None = None) -> Run:
@@ -120,8 +123,12 @@ def _answer(store: Store, agent: Agent, sweep: Sweep, reported: Collection[str])
     stopping = {name for name in reported if (r := runs.get(store, sweep.project_id, name)) and r.stop_requested}
     answer = states.answer(sweep.state, reported, stopping)
     if answer.verb == "next":
-        return _next(store, agent, sweep)
+        return _exit(store, agent) if failed.dismissed(store, agent) else _next(store, agent, sweep)
     if answer.verb == "exit":
+        # What was under way when its sweep was finished, or stopped, comes to its end, elsewhere if need be.
+        queued = _queued(store, sweep) if sweep.state == "FINISHED" else None
+        if queued is not None and queued.state == "preempted":
+            return _issue(store, agent, sweep, trials.spec_of(sweep.config), queued)
         return _exit(store, agent)
     return [{"type": "stop", "run_id": name} for name in answer.runs]
 
@@ -137,32 +144,68 @@ def _exit(store: Store, agent: Agent) -> list[Command]:
 def _next(store: Store, agent: Agent, sweep: Sweep) -> list[Command]:
     """The next trial as a command; `exit` and a finished sweep if there is none; nothing if there may be one later."""
     spec = trials.spec_of(sweep.config)
-    known = runs.outlines(store, sweep.id)
-    queued = runs.by_id(store, agents.queued_run(store, sweep.id) or 0)
-    if queued is not None and (queued.state == "preempted" or not _capped(spec, known)):
+    returned = agents.returned_runs(store, sweep.id)
+    known = [run for run in runs.outlines(store, sweep.id) if run.id not in returned]
+    queued = _queued(store, sweep)
+    if queued is not None and queued.state == "preempted":
         return _issue(store, agent, sweep, spec, queued)
-    if not _capped(spec, known):
-        if spec is None or spec.controller == "local" or spec.engine:
+    searched = spec is not None and spec.controller != "local" and not spec.engine
+    times = retries(spec) if spec is not None and searched else 0
+    told = [trials.trial(run, sweep.config) for run in known] if searched else []
+    if times and (commands := _retry(store, agent, sweep, known, told, own=False)):
+        return commands
+    if not _capped(spec, known, told if times else None):
+        if queued is not None:
+            return _issue(store, agent, sweep, spec, queued)
+        if spec is None or not searched:
             return []
-        prior = runs.outlines(store, sweep.id, prior=True)
-        told = [trials.trial(run, sweep.config) for run in [*known, *prior]]
+        prior = [trials.trial(run, sweep.config) for run in runs.outlines(store, sweep.id, prior=True)]
         issued = runs.next_number(store, sweep.project_id, sweep.id) - 1
-        if suggestion := suggest(spec, told, sweep.seed, issued):
+        if suggestion := suggest(spec, [*told, *prior], sweep.seed, issued):
             run = enqueue(store, sweep, trials.wrapped(suggestion.params))
             return _issue(store, agent, sweep, spec, run)
+    if times and (commands := _retry(store, agent, sweep, known, told, own=True)):
+        return commands
     if any(run.state == "pending" and run.agent_id is not None for run in known):
         # One of these may never start, and give its place back.
         return []
+    if times and any(run.state in states.OPEN_RUN for run in known):
+        # One of these may fail: one agent waits to try it again, and it is not this one if another does already.
+        return _exit(store, agent) if agents.running(store, sweep.id, idle=True) - {agent.id} else []
     _finish(store, sweep)
     return _exit(store, agent)
 
 
-def _capped(spec: SweepSpec | None, known: list[Outline]) -> bool:
-    """Whether as many runs as the sweep may have were given out; those that never started do not count."""
+def _queued(store: Store, sweep: Sweep) -> Run | None:
+    """The run that waits for an agent; one that was preempted before all others."""
+    return runs.by_id(store, agents.queued_run(store, sweep.id) or 0)
+
+
+def _retry(
+    store: Store, agent: Agent, sweep: Sweep, known: list[Outline], told: list[Trial], *, own: bool
+) -> list[Command]:
+    """A trial that failed, again: as a run of its own, so that what the first one logged stays as it is."""
+    spec = trials.spec_of(sweep.config)
+    assert spec is not None
+    again = failed.to_try_again(store, agent, known, told, retries(spec), own=own)
+    if again is None or again.args_json is None:
+        return []
+    run = enqueue(store, sweep, json.loads(again.args_json))
+    failed.note_of_retry(store, run, again)
+    return _issue(store, agent, sweep, spec, run)
+
+
+def _capped(spec: SweepSpec | None, known: list[Outline], told: list[Trial] | None) -> bool:
+    """Whether as many runs as the sweep may have were given out; those that never started do not count.
+
+    Args:
+        told: of each run, where a failed one is tried again: then all runs of a point count as one.
+    """
     if spec is None or spec.run_cap is None:
         return False
-    given = [run for run in known if run.agent_id is not None or run.state != "pending"]
-    return sum(trials.trial_state(run) != "unstarted" for run in given) >= spec.run_cap
+    given = [i for i, run in enumerate(known) if run.agent_id is not None or run.state != "pending"]
+    given = [i for i in given if trials.trial_state(known[i]) != "unstarted"]
+    return (len({told[i].key for i in given}) if told is not None else len(given)) >= spec.run_cap
 
 
 def _finish(store: Store, sweep: Sweep) -> None:

@@ -143,7 +143,8 @@ def _read(config: str) -> tuple[SweepSpec, list[str]]:
     except UserError as error:
         raise Refused("\n".join(map(str, [*errors, error]))) from None
     # Other programs have settings and metrics of their own.
-    found = sweep_rules.findings(spec) if sweep_rules.runs_our_trial(spec) else list(spec.warnings)
+    ours = sweep_rules.runs_our_trial(spec)
+    found = sweep_rules.findings(spec) if ours else [*spec.warnings, *sweep_rules.retried(spec)]
     wrong = [*errors, *(finding for finding in found if finding.severity == "error")]
     if wrong:
         raise Refused("\n".join(map(str, wrong)))

@@ -1,7 +1,7 @@
 """The values that search reads and returns, and which points of a space they take. Pure."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -77,3 +77,22 @@ def taken(trials: Iterable[Trial]) -> set[str]:
         else:
             started.add(trial.key)
     return started | {key for key, times in unstarted.items() if times >= ATTEMPTS}
+
+
+def to_repeat(trials: Sequence[Trial], times: int) -> list[list[int]]:
+    """The points to be tried again: of each, the places in `trials` of its failures, `times` of them at most.
+
+    A point is given up, too, when its runs have died at once so often as `taken` allows.
+    """
+    places = defaultdict[str, list[int]](list)
+    for place, trial in enumerate(trials):
+        if trial.point is not None:
+            places[trial.key].append(place)
+    found = []
+    for tried in places.values():
+        states = Counter(trials[place].state for place in tried)
+        if states["failed"] + states["unstarted"] == len(tried) and states["unstarted"] < ATTEMPTS:
+            failed = [place for place in tried if trials[place].state == "failed"]
+            if 1 <= len(failed) <= times:
+                found.append(failed)
+    return found

@@ -18,6 +18,7 @@ class Agent:
     state: str
     created_at: str
     heartbeat_at: str
+    exit_reason: str | None  # why it was told to leave a sweep that goes on
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,6 @@ class Assignment:
     reported_at: str | None
     gone_at: str | None
 
-
 class Span(NamedTuple):
     """From one time to another, both as the records have them."""
 
@@ -40,9 +40,13 @@ class Span(NamedTuple):
 
 EVER = Span("", "~")  # every time lies in it
 
-_SELECT = "SELECT id, sweep_id, name, host, state, created_at, heartbeat_at FROM agents"
+
+_SELECT = "SELECT id, sweep_id, name, host, state, created_at, heartbeat_at, exit_reason FROM agents"
 # Word for word the condition of the index `runs_open`.
 _OPEN = "runs.deleted_at IS NULL AND runs.state IN ('pending', 'running', 'preempting')"
+
+_FAILED_EARLY = """SELECT id FROM runs WHERE sweep_id = ? AND deleted_at IS NULL AND last_step IS NULL
+                   AND stop_requested = 0 AND state IN ('failed', 'crashed')"""
 
 
 def by_id(store: Store, agent_id: int) -> Agent | None:
@@ -76,6 +80,12 @@ def set_state(store: Store, agent_id: int, state: str, *, heartbeat: bool = Fals
         db.execute("UPDATE agents SET state = ? WHERE id = ?", (state, agent_id))
         if heartbeat:
             db.execute("UPDATE agents SET heartbeat_at = ? WHERE id = ?", (store.now(), agent_id))
+
+
+def dismiss(store: Store, agent_id: int, reason: str) -> None:
+    """Keep why an agent is told to leave a sweep that goes on."""
+    with store.write() as db:
+        db.execute("UPDATE agents SET exit_reason = ? WHERE id = ?", (reason, agent_id))
 
 
 def assign(store: Store, agent_id: int, run_id: int) -> None:
@@ -139,6 +149,43 @@ def queued_run(store: Store, sweep_id: int) -> int | None:
              ORDER BY state != 'preempted', id LIMIT 1"""
     row = store.one(sql, (sweep_id,))
     return int(row[0]) if row else None
+
+
+def ended_runs(store: Store, agent_id: int, last: int) -> list[int]:
+    """The newest runs that an agent was given and that have ended, the newest first."""
+    sql = f"""SELECT runs.id FROM assignments JOIN runs ON runs.id = assignments.run_id
+              WHERE assignments.agent_id = ? AND NOT ({_OPEN})
+              ORDER BY assignments.issued_at DESC, runs.id DESC LIMIT ?"""
+    return [row[0] for row in store.all(sql, (agent_id, last))]
+
+
+def failed_elsewhere(store: Store, sweep_id: int, agent_id: int, last: int) -> list[int]:
+    """A sweep's newest runs that failed before their first step with other agents."""
+    sql = f"{_FAILED_EARLY} AND agent_id != ? ORDER BY id DESC LIMIT ?"
+    return [row[0] for row in store.all(sql, (sweep_id, agent_id, last))]
+
+
+def others_at_work(store: Store, sweep_id: int, agent_id: int) -> bool:
+    """Whether another agent that has not left had a run of the sweep come to its first step."""
+    sql = """SELECT 1 FROM runs WHERE sweep_id = ? AND last_step IS NOT NULL AND deleted_at IS NULL AND agent_id IN
+             (SELECT id FROM agents WHERE sweep_id = ? AND id != ? AND state = 'RUNNING' AND exit_reason IS NULL)"""
+    return store.one(sql, (sweep_id, sweep_id, agent_id)) is not None
+
+
+def returned_runs(store: Store, sweep_id: int) -> set[int]:
+    """Runs that failed before their first step with agents that were dismissed: as if they had not been issued."""
+    if store.one("SELECT 1 FROM agents WHERE sweep_id = ? AND exit_reason IS NOT NULL", (sweep_id,)) is None:
+        return set()
+    sql = f"{_FAILED_EARLY} AND agent_id IN (SELECT id FROM agents WHERE sweep_id = ? AND exit_reason IS NOT NULL)"
+    return {row[0] for row in store.all(sql, (sweep_id, sweep_id))}
+
+
+def running(store: Store, sweep_id: int, *, idle: bool = False) -> set[int]:
+    """A sweep's agents that have not left; with `idle`, those without an open run."""
+    sql = "SELECT id FROM agents WHERE sweep_id = ? AND state = 'RUNNING' AND exit_reason IS NULL"
+    if idle:
+        sql += f" AND id NOT IN (SELECT agent_id FROM runs WHERE agent_id IS NOT NULL AND {_OPEN})"
+    return {row[0] for row in store.all(sql, (sweep_id,))}
 
 
 def total_runs(store: Store, agent_id: int) -> int:
