@@ -41,6 +41,13 @@ def test_commands_take_the_flags_they_are_shown_with(command: str) -> None:
     assert all(flag in done.stdout for flag in rest if flag.startswith("--"))
 
 
+def test_flags_of_the_report_are_there() -> None:
+    named = re.findall(r"`(--[a-z]+)", README.split("| `cola-sweep report` with")[1].split("\n\n")[0])
+    done = subprocess.run([sys.executable, "-m", "cola_sweep", "report", "--help"], capture_output=True, text=True)
+    assert named
+    assert all(flag in done.stdout for flag in named)
+
+
 def test_every_command_is_of_a_kind_that_is_tested_here() -> None:
     kinds = {words(c)[0] for c in COMMANDS if not c.startswith(("export ", "source "))}
     assert kinds == {"make", "cola-sweep", "wandb", "python"}
