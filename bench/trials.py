@@ -38,6 +38,7 @@ from cola_sweep.data import ColaDataModule, train_order
 from cola_sweep.errors import ArgumentParser, UserError, run_main
 from cola_sweep.metric_names import OBJECTIVE
 from cola_sweep.model import AcceptabilityModel
+from cola_sweep.synthetic import Row
 from cola_sweep.trainer import make_trainer
 
 TABLE = Path(__file__).parent / "tables" / "levin.csv"
@@ -63,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     quiet_lightning()
     corpus = subset(load_corpus("auto"))
+    TABLE.parent.mkdir(exist_ok=True)
     with contextlib.suppress(FileExistsError), TABLE.open("x", encoding="utf-8") as file:
         file.write(",".join(COLUMNS) + "\n")
         TABLE.with_suffix(".json").write_text(json.dumps(described(corpus), indent=2) + "\n", encoding="utf-8")
@@ -118,7 +120,7 @@ def subset(corpus: Corpus) -> Corpus:
 
 def _rows(split: Split, rows: Sequence[int]) -> Split:
     columns = (split.sentences, split.labels, split.sources, split.domains)
-    return Split(*(tuple(column[row] for row in rows) for column in columns))
+    return Split.from_rows([Row(*(column[row] for column in columns)) for row in rows])
 
 
 def described(corpus: Corpus) -> dict[str, Any]:
