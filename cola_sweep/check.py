@@ -16,7 +16,6 @@ from cola_sweep.errors import UserError
 from cola_sweep.expected import expectation
 from cola_sweep.parameters import Finding
 from cola_sweep.space import SweepSpec, file_text, read_mapping
-from cola_sweep.studies import options
 
 SWEEPS = Path("sweeps")
 
@@ -54,8 +53,7 @@ def examine(file: Path) -> tuple[SweepSpec | None, list[Finding]]:
     spec, found = None, []
     try:
         spec = read_mapping(document.data, errors)
-        found = [*_refused_by_client(document.data), *_search(spec)]
-        found += [*sweep_rules.findings(spec), *sources.findings(spec)]
+        found = [*_refused_by_client(document.data), *sweep_rules.findings(spec), *sources.findings(spec)]
     except UserError as error:
         errors.append(error)
     found = sorted([*map(_finding, errors), *found], key=lambda finding: document.line(finding.where))
@@ -64,15 +62,6 @@ def examine(file: Path) -> tuple[SweepSpec | None, list[Finding]]:
 
 def _finding(error: UserError) -> Finding:
     return Finding("error", error.where, error.got, error.rule, error.fix)
-
-
-def _search(spec: SweepSpec) -> Iterator[Finding]:
-    """What is wrong with the options of a sweep that Optuna searches through W&B's scheduler."""
-    if any(parameter.name == options.NAME for parameter in spec.parameters):
-        try:
-            options.read(spec)
-        except UserError as error:
-            yield _finding(error)
 
 
 def _refused_by_client(data: Mapping[str, Any]) -> Iterator[Finding]:

@@ -25,8 +25,12 @@ class UserError(Exception):
 
     def __init__(self, where: str, *, got: object = None, rule: str, fix: str) -> None:
         parts = [rule, fix] if got is None else [f"got {got!r}", rule, fix]
-        super().__init__(f"{where}: " + "; ".join(" ".join(part.split()) for part in parts))
+        super().__init__(": ".join((_line(where), "; ".join(map(_line, parts)))))
         self.where, self.got, self.rule, self.fix = where, got, rule, fix
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def run_main(main: Callable[[], int]) -> int:

@@ -7,7 +7,7 @@ refused by both, with the same line.
 >>> [(p.name, p.values) for p in spec.parameters]
 [('lr', (0.1, 0.2))]
 
-Imports of ours the error, `document` and `parameters`.
+Imports of ours the error, `branches`, `document` and `parameters`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from cola_sweep.branches import Branch, expand, plain
 from cola_sweep.document import parse
 from cola_sweep.errors import UserError
 from cola_sweep.parameters import BOUNDED, Finding, Parameter, read_parameter
 
 METHODS = ("grid", "random", "bayes")
+# What a scheduler loads that our study searches for.
+STUDY = "cola_sweep/study.py"
 TOP_KEYS = frozenset(
     {
         "method",
@@ -70,14 +73,17 @@ class SweepSpec:
     Attributes:
         method: grid, random, bayes; `custom` where `controller` or `scheduler` does the search.
         parameters: the leaves of the tree, in the file's order.
+        branches: the plain spaces that they make: one, but where our study searches and a value holds ranges.
         metrics: of a search for several at once, which a scheduler's alone can be.
         controller: `local` when `wandb controller` searches, else empty.
         engine: of `wandb sweep-scheduler` when it searches, else empty.
+        is_ours: whether that asks `cola_sweep/study.py`.
         warnings: legal, but likely not what was meant.
     """
 
     method: str
     parameters: tuple[Parameter, ...]
+    branches: tuple[Branch, ...]
     metric: Metric | None = None
     metrics: tuple[Metric, ...] = ()
     early_terminate: Hyperband | None = None
@@ -88,6 +94,7 @@ class SweepSpec:
     description: str | None = None
     controller: str = ""
     engine: str = ""
+    is_ours: bool = False
     warnings: tuple[Finding, ...] = ()
 
 
@@ -147,10 +154,13 @@ def read_mapping(data: Any, errors: list[UserError] | None = None) -> SweepSpec:
     ]
     controller, engine = _owner(data, "controller", "type"), _owner(data, "scheduler", "engine")
     elsewhere = controller == "local" or bool(engine)
+    is_ours = engine == "optuna" and _owner(data, "scheduler", "source").endswith(STUDY)
     metric = _metric(data.get("metric"))
+    parameters = tuple(_leaves(_tree(data, elsewhere), (), warnings, errors))
     spec = SweepSpec(
         method=_method(data.get("method"), elsewhere),
-        parameters=tuple(_leaves(_tree(data, elsewhere), (), warnings, errors)),
+        parameters=parameters,
+        branches=expand(parameters, warnings) if is_ours else (plain(parameters),),
         metric=metric,
         metrics=_metrics(data.get("metrics"), elsewhere),
         early_terminate=_hyperband(data.get("early_terminate"), metric),
@@ -161,6 +171,7 @@ def read_mapping(data: Any, errors: list[UserError] | None = None) -> SweepSpec:
         description=_text(data, "description"),
         controller=controller,
         engine=engine,
+        is_ours=is_ours,
         warnings=tuple(warnings),
     )
     if not elsewhere:

@@ -42,4 +42,4 @@ def study(sweep: Any) -> optuna.Study | tuple[optuna.Study, Callable[[optuna.Stu
 
 def space(trial: optuna.Trial) -> dict[str, Any]:
     """The arguments of a trial; none for the one that W&B's scheduler tries this function with."""
-    return trial.study.arguments(trial.params) if isinstance(trial.study, SweepStudy) else {}
+    return trial.params if isinstance(trial.study, SweepStudy) else {}

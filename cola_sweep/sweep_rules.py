@@ -7,7 +7,7 @@ and the embedded server put a sweep to the same rules.
 >>> [str(f) for f in findings(read_text("{method: grid, parameters: {lrr: {value: 1.0}}}"))]
 ["parameters.lrr: got 1.0; no such key; did you mean 'lr'?"]
 
-Imports config, domains, errors, metric_names, parameters, points, retries and space.
+Imports branches, config, domains, errors, metric_names, parameters, points, space and studies.options.
 """
 
 import difflib
@@ -16,14 +16,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cola_sweep import domains
+from cola_sweep.branches import is_range
 from cola_sweep.config import TrialConfig
 from cola_sweep.errors import UserError
-from cola_sweep.metric_names import METRIC_GOALS, OBJECTIVE
+from cola_sweep.metric_names import BEST, METRIC_GOALS, OBJECTIVE, summary_rule
 from cola_sweep.parameters import BETA, BOUNDED, EXPONENT, Finding, Parameter, bounds
 from cola_sweep.points import count, nested
 from cola_sweep.retries import NAME as RETRY
 from cola_sweep.retries import retries
-from cola_sweep.space import Metric, SweepSpec
+from cola_sweep.space import STUDY, Metric, SweepSpec
+from cola_sweep.studies import options
 
 LARGE_GRID = 1000
 
@@ -40,7 +42,8 @@ def findings(spec: SweepSpec) -> list[Finding]:
     """What is wrong with the sweep of a trial of ours, or likely not meant."""
     return [
         *spec.warnings,
-        *(finding for parameter in spec.parameters for finding in _parameter(parameter)),
+        *search(spec),
+        *(finding for where, parameter in leaves(spec).items() for finding in _parameter(where, parameter)),
         *_set_twice(spec),
         *_several_corpora(spec),
         *_searched_seeds(spec),
@@ -50,6 +53,20 @@ def findings(spec: SweepSpec) -> list[Finding]:
         *_arguments(spec),
         *retried(spec),
     ]
+
+
+def search(spec: SweepSpec) -> Iterator[Finding]:
+    """What is wrong with the options of a sweep that our study searches."""
+    if spec.is_ours:
+        try:
+            options.read(spec)
+        except UserError as error:
+            yield Finding("error", error.where, error.got, error.rule, error.fix)
+
+
+def leaves(spec: SweepSpec) -> dict[str, Parameter]:
+    """Every parameter that a trial may have, by its key path; those that a value of another brings too."""
+    return {f"parameters.{name}": member for branch in spec.branches for name, member in branch.members.items()}
 
 
 def retried(spec: SweepSpec) -> Iterator[Finding]:
@@ -64,21 +81,19 @@ def retried(spec: SweepSpec) -> Iterator[Finding]:
 
 def choices(spec: SweepSpec, setting: str) -> list[tuple[str, Any]]:
     """The values listed for a setting, each with its key path; members of mappings too."""
-    return [
-        (where, value) for parameter in spec.parameters for where, name, value in _listed(parameter) if name == setting
-    ]
+    found = [entry for where, parameter in leaves(spec).items() for entry in _listed(where, parameter)]
+    return [(where, value) for where, name, value in found if name == setting]
 
 
 def largest(spec: SweepSpec, setting: str) -> Any:
     """The largest value of a setting that is a number; the trial's default where the sweep does not name it."""
     values = [value for _, value in choices(spec, setting) if isinstance(value, int | float)]
-    values += [bounds(p)[1] for p in spec.parameters if p.path[-1] == setting and p.distribution in BOUNDED]
+    values += [bounds(p)[1] for p in leaves(spec).values() if p.path[-1] == setting and p.distribution in BOUNDED]
     return max(values, default=getattr(TrialConfig, setting))
 
 
-def _listed(parameter: Parameter) -> Iterator[tuple[str, str, Any]]:
+def _listed(where: str, parameter: Parameter) -> Iterator[tuple[str, str, Any]]:
     """Key path, setting and value of everything in the parameter's values."""
-    where = f"parameters.{parameter.name}"
     for i, value in enumerate(parameter.values):
         place = where if parameter.distribution == "constant" else f"{where}.values[{i}]"
         yield from _members(place, parameter.path[-1], value)
@@ -93,9 +108,8 @@ def _members(where: str, name: str, value: Any) -> Iterator[tuple[str, str, Any]
         yield where, name, value
 
 
-def _parameter(parameter: Parameter) -> Iterator[Finding]:
-    where = f"parameters.{parameter.name}"
-    for place, value in _samples(parameter):
+def _parameter(where: str, parameter: Parameter) -> Iterator[Finding]:
+    for place, value in _samples(where, parameter):
         try:
             TrialConfig.from_mapping(nested([parameter], (value,)))
         except UserError as error:
@@ -104,6 +118,10 @@ def _parameter(parameter: Parameter) -> Iterator[Finding]:
                 place = f"{place}.{error.where.rpartition('.')[2]}"
             elif unknown:
                 place = where
+            if is_range(error.got):
+                fix = "list values, or let a scheduler with that source search"
+                yield Finding("error", place, error.got, f"only {STUDY} searches a range that stands here", fix)
+                continue
             yield Finding("error", place, error.got, error.rule, error.fix)
             if unknown or not parameter.values:
                 break
@@ -115,9 +133,9 @@ def _parameter(parameter: Parameter) -> Iterator[Finding]:
         yield Finding("error", f"{where}.min", parameter.min, rule, fix)
 
 
-def _samples(parameter: Parameter) -> list[tuple[str, Any]]:
+def _samples(where: str, parameter: Parameter) -> list[tuple[str, Any]]:
     """Values that decide whether every value of a parameter suits its setting, with their key paths."""
-    where, kind = f"parameters.{parameter.name}", parameter.distribution
+    kind = parameter.distribution
     if kind == "constant":
         return [(where, parameter.values[0])]
     if kind == "categorical":
@@ -133,14 +151,16 @@ def _samples(parameter: Parameter) -> list[tuple[str, Any]]:
 
 
 def _set_twice(spec: SweepSpec) -> Iterator[Finding]:
-    setters: dict[str, str] = {}
-    for parameter in spec.parameters:
-        named = dict.fromkeys(name for _, name, _ in _listed(parameter)) or {parameter.path[-1]: None}
-        for name in named:
-            if name in setters:
-                rule = f"{setters[name]} sets {name} too"
-                yield Finding("error", f"parameters.{parameter.name}", name, rule, "leave it out of one of the two")
-            setters.setdefault(name, f"parameters.{parameter.name}")
+    for branch in spec.branches:
+        setters: dict[str, str] = {}
+        for member_name, parameter in branch.members.items():
+            where = f"parameters.{member_name}"
+            named = dict.fromkeys(name for _, name, _ in _listed(where, parameter)) or {parameter.path[-1]: None}
+            for name in named:
+                if name in setters:
+                    rule = f"{setters[name]} sets {name} too"
+                    yield Finding("error", where, name, rule, "leave it out of one of the two")
+                setters.setdefault(name, where)
 
 
 def _several_corpora(spec: SweepSpec) -> Iterator[Finding]:
@@ -161,16 +181,20 @@ def _searched_seeds(spec: SweepSpec) -> Iterator[Finding]:
 
 def _metrics(spec: SweepSpec) -> Iterator[Finding]:
     if spec.metric is not None:
-        yield from _metric(spec.metric, "metric")
+        yield from _metric(spec.metric, "metric", spec.engine)
     for i, metric in enumerate(spec.metrics):
-        yield from _metric(metric, f"metrics[{i}]")
+        yield from _metric(metric, f"metrics[{i}]", spec.engine)
 
 
-def _metric(metric: Metric, where: str) -> Iterator[Finding]:
+def _metric(metric: Metric, where: str, engine: str) -> Iterator[Finding]:
+    readable = [name for name in METRIC_GOALS if not (engine and summary_rule(name))]
     if metric.name not in METRIC_GOALS:
-        near = difflib.get_close_matches(metric.name, METRIC_GOALS, n=1)
+        near = difflib.get_close_matches(metric.name, readable, n=1)
         fix = f"did you mean {near[0]!r}?" if near else f"write {OBJECTIVE}"
         yield Finding("error", f"{where}.name", metric.name, "no trial logs this metric", fix)
+    elif metric.name not in readable:
+        rule = f"a scheduler takes a number from the summary, which has this as {{{summary_rule(metric.name)}}}"
+        yield Finding("error", f"{where}.name", metric.name, rule, f"write {BEST}")
     elif METRIC_GOALS[metric.name] not in (None, metric.goal):
         rule, fix = f"{metric.name} is better the other way", f"write goal: {METRIC_GOALS[metric.name]}"
         yield Finding("warning", f"{where}.goal", metric.goal, rule, fix)

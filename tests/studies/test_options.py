@@ -23,7 +23,7 @@ def read(search: Any, **parameters: Any) -> options.Options:
 
 def test_a_sweep_without_options_gets_the_defaults() -> None:
     found = read(None)
-    assert [parameter.name for parameter in found.space] == ["lr", "batch_size", "checkpoint", "epochs"]
+    assert list(found.branches[0].members) == ["lr", "batch_size", "checkpoint", "epochs"]
     assert (found.sampler, found.seed, found.pruner, found.terminator, found.first) == ("tpe", 1, Pruner(), None, ())
 
 
@@ -99,8 +99,19 @@ def test_several_metrics_are_neither_pruned_nor_for_cmaes() -> None:
         options.read(read_mapping(config))
 
 
-@pytest.mark.parametrize("name", ["optuna", "pareto"])
+@pytest.mark.parametrize("sampler", ["gp", "cmaes"])
+def test_a_sampler_that_needs_the_same_ranges_everywhere_says_so(sampler: str) -> None:
+    with pytest.raises(UserError, match="and the values of encoder bring their own; write sampler: tpe"):
+        read({"sampler": sampler}, encoder={"values": [{"lr": SPACE["lr"]}, {"lr": 1e-3}]})
+
+
+def test_hyperband_reckons_with_the_longest_trial_of_any_choice() -> None:
+    values = [{"checkpoint": "a", "epochs": {"values": [2, 9]}}, {"checkpoint": "b", "epochs": 4}]
+    assert read({"pruner": "hyperband"}, encoder={"values": values}).pruner.numbers["max_epochs"] == 9
+
+
+@pytest.mark.parametrize("name", ["optuna", "pareto", "per_checkpoint"])
 def test_the_sweep_files_can_be_read(name: str) -> None:
     found = options.read(read_file(Path(__file__).parents[2] / "sweeps" / f"{name}.yaml"))
-    assert found.first[0]["lr"] == 1e-4, "a recipe"
+    assert 1e-4 in found.first[0].values(), "a recipe"
     assert found.run_cap == 30

