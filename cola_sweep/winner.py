@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--best", type=int, default=3, help="configurations to repeat (default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="fresh seeds for each (default: %(default)s)")
     parser.add_argument("--n", type=int, default=1, help="agents to start (default: %(default)s)")
+    parser.add_argument("--cold", action="store_true", help="start each trial as a process of its own, imports and all")
     parser.add_argument("--out", metavar="FOLDER", default="reports", help="folder of reports (default: %(default)s)")
     parser.add_argument("--replace", action="store_true", help="make the winner champion even if it beats none")
 
@@ -57,10 +58,10 @@ def main(args: argparse.Namespace) -> int:
     hub_answers()  # one look for all trials, which inherit the answer
     env = dict(os.environ)  # now: what wandb adds when it connects is for this process alone
     api, cache, folder = connect(), kept.default_folder(), Path(args.out)
-    path = _repeats(api, snapshot.take(api, args.sweep or None, kept_in=cache), args)
+    path = _repeats(api, snapshot.take(api, args.sweep or None, kept_in=cache), args, cache)
     print(f"sweep {path}", flush=True)
     if api.sweep(path).state.upper() not in OVER:
-        code = agents.run(path, n=args.n, env=env)
+        code = agents.run(path, n=args.n, cold=args.cold, env=env)
         if code in agents.INTERRUPTED:
             return code
     taken = snapshot.take(api, path, kept_in=cache)
@@ -72,8 +73,12 @@ def main(args: argparse.Namespace) -> int:
     return _name_champion(api, taken, found, args.replace)
 
 
-def _repeats(api: Any, source: Snapshot, args: argparse.Namespace) -> str:
-    """The path of the sweep that repeats the best of `source`: itself if it does, one that is there, or a new one."""
+def _repeats(api: Any, source: Snapshot, args: argparse.Namespace, kept_in: Path | None) -> str:
+    """The path of the sweep that repeats the best of `source`: itself if it does, one that is there, or a new one.
+
+    One that is there goes on where it was interrupted. One that is over is taken if it decides: where too many of its
+    trials failed, what made them fail may be mended.
+    """
     if str(source.config.get("description", "")).startswith(REPEATS):
         return source.path
     config = plan(source, best=args.best, seeds=args.seeds)
@@ -81,8 +86,12 @@ def _repeats(api: Any, source: Snapshot, args: argparse.Namespace) -> str:
     entity, _, name = project.partition("/")
     there = ask(lambda: list(api.project(name=name, entity=entity).sweeps()), f"sweeps of {project}")
     for sweep in there:
-        if _same(sweep.config or {}, config) and str(sweep.state).upper() in ("RUNNING", "PENDING", "FINISHED"):
-            return f"{project}/{sweep.id}"
+        path = f"{project}/{sweep.id}"
+        if _same(sweep.config or {}, config) and (
+            str(sweep.state).upper() in ("RUNNING", "PENDING")
+            or (str(sweep.state).upper() == "FINISHED" and _decides(snapshot.take(api, path, kept_in=kept_in)))
+        ):
+            return path
     import wandb
 
     made: str = ask(lambda: wandb.sweep(config, entity=entity, project=name), f"sweep to repeat {source.path}")
@@ -93,6 +102,13 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two sweeps repeat the same configurations with the same seeds."""
     keys = ("description", "parameters")
     return all(json.dumps(one.get(key), sort_keys=True) == json.dumps(other.get(key), sort_keys=True) for key in keys)
+
+
+def _decides(taken: Snapshot) -> bool:
+    """Whether each configuration of a sweep that repeats them finished with two seeds."""
+    counted = records.best_first(taken.records, taken.metric, taken.goal)
+    cells = taken.config["parameters"][CELL]["values"]
+    return all(sum(record.config.get(CELL) == cell for record in counted) > 1 for cell in cells)
 
 
 def plan(source: Snapshot, *, best: int, seeds: int) -> dict[str, Any]:
@@ -151,9 +167,11 @@ def _verdict(found: "Findings") -> str:
     """Each configuration over its seeds, best mean first, and whether the first beats the second."""
     from cola_sweep.wording import show_metric, show_value
 
+    reasons = found.left_out["left_out"].value_counts(sort=False).items()
+    left_out = [f"left out: {', '.join(f'{n} {reason}' for reason, n in reasons)}"] if len(found.left_out) else []
     if found.repeats is None:
-        return "no configuration finished with two seeds"
-    metric, keys, lines = found.results.metric, found.repeats.keys, []
+        return "\n".join([*left_out, "no configuration finished with two seeds"])
+    metric, keys, lines = found.results.metric, found.repeats.keys, left_out
     for place, row in enumerate(found.repeats.table.to_dict("records"), 1):
         settings = " ".join(f"{key.rpartition('.')[2]}={show_value(row[key])}" for key in keys)
         lines.append(

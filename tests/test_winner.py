@@ -2,6 +2,8 @@
 
 import argparse
 import dataclasses
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,12 +11,12 @@ import pytest
 import wandb
 import yaml
 
-from cola_sweep import champion, snapshot, space, winner
+from cola_sweep import champion, figures, snapshot, space, winner
 from cola_sweep.analysis.seeds import SeedComparison
 from cola_sweep.config import TrialConfig
 from cola_sweep.errors import UserError
 from cola_sweep.stats import Interval
-from tests.fake_sweep import CONFIG, PATH, FakeApi, FakeModel, FakeModels, FakeSweep, fake_runs
+from tests.fake_sweep import CONFIG, PATH, FakeApi, FakeModel, FakeModels, FakeRun, FakeSweep, fake_runs
 
 REPEATED = SimpleNamespace(repeats=object())
 PROGRAM = {"program": "cola_sweep/train.py", "command": ["${env}", "python", "-m", "cola_sweep.train"]}
@@ -73,25 +75,93 @@ def test_what_cannot_be_repeated_is_one_line(source: snapshot.Snapshot, message:
         winner.plan(source, best=2, seeds=2)
 
 
-def test_the_sweep_that_repeats_is_taken_up_by_its_own_path_and_by_that_of_the_first(
-    monkeypatch: pytest.MonkeyPatch,
+def repeated(plan: dict[str, Any], *states: str) -> tuple[FakeSweep, list[FakeRun]]:
+    """The sweep of a plan of two configurations and two seeds, and its trials in this order, which ended so."""
+    sweep, runs = FakeSweep("ada/cola-sweep/seeds", config=plan), fake_runs(len(states), sentences=20)
+    for place, (run, state) in enumerate(zip(runs, states, strict=True)):
+        run.state = state
+        run.config = {"cell": plan["parameters"]["cell"]["values"][place // 2], "seed": 2 + place % 2}
+    return sweep, runs
+
+
+@pytest.mark.parametrize(
+    ("state", "trials", "taken_up"),
+    [
+        ("FINISHED", ["finished"] * 4, True),
+        ("RUNNING", ["finished", "killed"], True),  # interrupted: it goes on
+        ("PENDING", [], True),
+        ("CANCELED", ["finished"] * 4, False),
+        ("FINISHED", ["finished", "finished", "finished", "failed"], False),
+        ("FINISHED", ["failed"] * 4, False),
+    ],
+)
+def test_the_sweep_that_repeats_is_taken_up_if_it_goes_on_or_decides(
+    monkeypatch: pytest.MonkeyPatch, state: str, trials: list[str], taken_up: bool
 ) -> None:
-    source = taken()
-    args = argparse.Namespace(best=2, seeds=2)
+    source, args, made = taken(), argparse.Namespace(best=2, seeds=2), []
     plan = winner.plan(source, best=2, seeds=2)
-    there = [
-        FakeSweep("ada/cola-sweep/other", config=plan | {"parameters": {}}),
-        FakeSweep("ada/cola-sweep/cut", config=plan),
-        FakeSweep("ada/cola-sweep/seeds", config=plan),
-    ]
-    there[1].state = "CANCELED"
-    assert winner._repeats(FakeApi(there, []), source, args) == "ada/cola-sweep/seeds"
-    repeats = dataclasses.replace(source, path="ada/cola-sweep/seeds", config=plan)
-    assert winner._repeats(FakeApi(there, []), repeats, args) == "ada/cola-sweep/seeds"
-    made = []
+    sweep, runs = repeated(plan, *trials)
+    sweep.state = state
+    other = FakeSweep("ada/cola-sweep/other", config=plan | {"parameters": {}})
     monkeypatch.setattr(wandb, "sweep", lambda config, **names: made.append((config, names)) or "new")
-    assert winner._repeats(FakeApi(there[:2], []), source, args) == "ada/cola-sweep/new"
-    assert made == [(plan, {"entity": "ada", "project": "cola-sweep"})]
+    path = winner._repeats(FakeApi([other, sweep], runs), source, args, None)
+    assert path == ("ada/cola-sweep/seeds" if taken_up else "ada/cola-sweep/new")
+    assert made == ([] if taken_up else [(plan, {"entity": "ada", "project": "cola-sweep"})])
+
+
+def test_a_sweep_that_repeats_is_taken_up_by_its_own_path_too() -> None:
+    source = taken()
+    repeats = dataclasses.replace(source, path=f"{PATH}x", config=winner.plan(source, best=2, seeds=2))
+    assert winner._repeats(FakeApi([], []), repeats, argparse.Namespace(best=2, seeds=2), None) == f"{PATH}x"
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, few_shuffles: None) -> Callable[..., int]:
+    """`cola-sweep winner` over a sweep of repeats that is there, with agents that are not; returns its exit code."""
+    monkeypatch.setenv("COLA_SWEEP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(winner, "hub_answers", lambda: False)
+    monkeypatch.setattr(figures, "draw", lambda findings: figures.Gallery())
+    parser = argparse.ArgumentParser()
+    winner.add_arguments(parser)
+
+    def run(sweep: FakeSweep, runs: list[FakeRun], agents: Callable[..., int]) -> int:
+        monkeypatch.setattr(winner, "connect", lambda: FakeApi([sweep], runs))
+        monkeypatch.setattr(winner.agents, "run", agents)
+        return winner.main(parser.parse_args(["seeds", "--n", "3", "--cold", "--out", str(tmp_path)]))
+
+    return run
+
+
+def test_an_interrupt_names_nobody_and_the_next_call_goes_on_with_the_same_sweep(
+    command: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep, runs = repeated(winner.plan(taken(), best=2, seeds=2), *["finished"] * 4)
+    sweep.state, started, named = "RUNNING", [], []
+    monkeypatch.setattr(winner, "_name_champion", lambda *_: named.append(1) or 0)
+
+    def agents(code: int) -> Callable[..., int]:
+        return lambda path, **how: started.append((path, how["n"], how["cold"])) or code
+
+    assert command(sweep, runs[:1], agents(130)) == 130
+    assert named == []
+    assert command(sweep, runs, agents(0)) == 0
+    assert started == [("ada/cola-sweep/seeds", 3, True)] * 2
+    assert named == [1]
+    sweep.state = "FINISHED"
+    assert command(sweep, runs, agents(0)) == 0
+    assert len(started) == 2, "nothing is left to run"
+    assert capsys.readouterr().out.count("sweep ada/cola-sweep/seeds\n") == 3
+
+
+def test_failed_trials_are_told_and_decide_nothing(
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep, runs = repeated(winner.plan(taken(), best=2, seeds=2), "finished", "failed", "killed", "failed")
+    assert command(sweep, runs, lambda *_, **__: 1) == 1
+    *_, left_out, undecided, nobody = capsys.readouterr().out.splitlines()
+    assert left_out == "left out: 2 failed, 1 killed"
+    assert undecided == "no configuration finished with two seeds"
+    assert nobody == "no champion was named: nothing is decided"
 
 
 @pytest.mark.parametrize("flag", ["best", "seeds", "n"])
