@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -66,7 +66,7 @@ def metric_value(summary_json: str, metric: Metric) -> float | None:
     return float(value)
 
 
-def best_value(runs: list[Run], metric: Metric | None) -> float | None:
+def best_value(runs: Iterable[Run | Outline], metric: Metric | None) -> float | None:
     """The best value that any of the runs has."""
     values = [value for run in runs if metric and (value := metric_value(run.summary_json, metric)) is not None]
     if not metric or not values:

@@ -1,7 +1,7 @@
 // Lets a reader ask the parallel coordinates: drag along an axis to keep the runs that cross it there,
-// point at a line, or step through the runs with the arrow keys. Without it the figure stands as it is.
-(() => {
-  const figure = document.getElementById("parallel");
+// point at a line, or step through the runs with the arrow keys. Without it the figure stands as it is. The pages of
+// the embedded server use it too, for each drawing anew.
+globalThis.parallel = (figure) => {
   const svg = figure && figure.querySelector("svg");
   if (!svg) return;
   // Every vertex of a run's path lies on an axis, so the paths themselves are the data.
@@ -95,4 +95,5 @@
   });
   svg.addEventListener("blur", () => choose(null));
   show();
-})();
+};
+globalThis.parallel(document.getElementById("parallel"));

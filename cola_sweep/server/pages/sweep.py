@@ -1,25 +1,64 @@
-"""A sweep's page."""
+"""A sweep's page: how it goes, which settings did best, and the buttons that steer it."""
 
+from collections.abc import Mapping
+
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 
-from cola_sweep.server.pages.frame import Page
+from cola_sweep.server import dispatch, states
+from cola_sweep.server.pages import frame
+from cola_sweep.server.pages.frame import Feed, Page
+from cola_sweep.server.pages.importance import importance
 from cola_sweep.server.pages.places import Link, in_project, project_of, sweep_of, trail
-from cola_sweep.server.store import runs
+from cola_sweep.server.pages.trials import MOVES, data, moves
+from cola_sweep.server.store import lists, runs
 
-MOST_ROWS = 50
+SHOWN = 50  # trials in the page itself; its script brings the others
 
 
 def page(request: Request) -> Page:
-    """A sweep's state, runs and configuration."""
+    """A sweep's frame, newest trials and configuration."""
+    store, project = request.state.store, project_of(request)
+    sweep = sweep_of(request, project)
+    newest = [
+        (Link(run.display_name, in_project(project, "runs", run.name)), run.state, run.created_at)
+        for run in runs.select(store, project.id, {"sweep": {sweep.name}}, newest_first=True, limit=SHOWN)
+    ]
+    values = {
+        "sweep": sweep,
+        "runs": newest,
+        "count": runs.count(store, project.id, {"sweep": {sweep.name}}),
+        "path": f"{project.entity}/{project.name}/{sweep.name}",
+        "address": in_project(project, "sweeps", sweep.name),
+        "runs_at": in_project(project, "runs", ""),
+        "moves": [(wanted, *MOVES[wanted], wanted in moves(sweep.state)) for wanted in MOVES],
+    }
+    return Page("sweep.html.j2", sweep.display_name or sweep.name, trail(project), values)
+
+
+def live(request: Request) -> Feed:
+    """`trials.data` of the sweep."""
+    sweep = sweep_of(request, project_of(request))
+    return Feed(lists.version_of_sweep(request.state.store, sweep.id), lambda: data(request.state.store, sweep))
+
+
+def shares(request: Request) -> Feed:
+    """`importance` of the sweep's parameters."""
+    sweep = sweep_of(request, project_of(request))
+    version = lists.version_of_sweep(request.state.store, sweep.id)
+    return Feed(version, lambda: importance(data(request.state.store, sweep)))
+
+
+def steer(request: Request, fields: Mapping[str, str]) -> str | Response:
+    """Do what one of the page's buttons says, as `wandb sweep --pause` and its like do."""
     project = project_of(request)
     sweep = sweep_of(request, project)
-    members = [
-        {
-            "link": Link(run.display_name, in_project(project, "runs", run.name)),
-            "state": run.state,
-            "since": run.created_at,
-        }
-        for run in runs.of_sweep(request.state.store, sweep.id)[::-1][:MOST_ROWS]
-    ]
-    values = {"sweep": sweep, "runs": members}
-    return Page("sweep.html.j2", sweep.display_name or sweep.name, trail(project), values)
+    wanted = fields.get("state", "")
+    if wanted not in MOVES:
+        raise HTTPException(400, f"{wanted!r} is nothing that a sweep can be asked for")
+    try:
+        dispatch.set_sweep_state(request.state.store, sweep, wanted)
+    except states.IllegalMove as error:
+        return frame.message(request, 409, "Not now", f"{str(error).capitalize()}.", "Its page shows what can be done.")
+    return in_project(project, "sweeps", sweep.name)

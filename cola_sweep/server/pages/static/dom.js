@@ -32,6 +32,16 @@ export function number(value) {
   return String(Number(value.toPrecision(4)));
 }
 
+/** How the numbers of a column are written: all with as many decimals, or all with an exponent, so that they align. */
+export function format(values) {
+  const sizes = values.filter((value) => typeof value === "number" && value !== 0).map(Math.abs);
+  const least = Math.min(...sizes), most = Math.max(...sizes);
+  if (!sizes.length || values.every((value) => typeof value !== "number" || Number.isInteger(value))) return number;
+  if (least < 1e-4 || most >= 1e6) return (value) => (value === 0 ? "0" : value.toExponential(2));
+  const decimals = Math.max(0, 3 - Math.floor(Math.log10(most)));
+  return (value) => value.toFixed(Math.min(decimals, 4));
+}
+
 /** Seconds as people say them. */
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "";
