@@ -67,6 +67,7 @@ def expire(store: Store) -> None:
 
         gone = {
             *agents.silent_runs(store, lately(states.RUN_SILENCE)),
+            *agents.silent_runs(store, lately(states.STOPPED_SILENCE), stopping=True),
             *agents.vanished_runs(store, lately(states.GRACE)),
             *agents.unstarted_runs(store, lately(states.START_LIMIT)),
         }

@@ -11,6 +11,8 @@ from typing import Literal
 
 # A client's heartbeat comes each 30 s; W&B too calls a run crashed after five minutes of silence.
 RUN_SILENCE = 300.0
+# Nobody waits for one that was told to stop: three heartbeats missed, and it has, or it was killed for not doing so.
+STOPPED_SILENCE = 90.0
 # An agent asks each 5 s.
 AGENT_SILENCE = 60.0
 # The last lines of a run may arrive after the heartbeat that no longer lists it. Less than the time to the next one.

@@ -234,6 +234,21 @@ def test_silence_ends_runs_and_agents_by_the_clock(store: Store, clock: Clock) -
     assert [a.state for a in agents.of_sweep(store, sweep.id)] == ["CRASHED", "RUNNING"]
 
 
+def test_a_run_that_was_killed_with_its_agent_for_not_stopping_is_not_waited_for(store: Store, clock: Clock) -> None:
+    sweep = make_sweep(store, "{method: random, parameters: {a: {min: 0.0, max: 1.0}}}")
+    agent, other = join(store, sweep), join(store, sweep)
+    stopped, left = ask(store, agent)[0]["run_id"], ask(store, other)[0]["run_id"]
+    begin(store, stopped), begin(store, left)
+    runs.request_stop(store, find(store, stopped).id, "enough")
+    assert ask(store, agent, stopped) == [{"type": "stop", "run_id": stopped}]  # and neither is heard of again
+    clock.advance(states.STOPPED_SILENCE - 1)
+    dispatch.expire(store)
+    assert find(store, stopped).state == "running"
+    clock.advance(2)
+    dispatch.expire(store)
+    assert [find(store, name).state for name in (stopped, left)] == ["killed", "running"]
+
+
 def test_a_preempted_run_is_resumed_first(store: Store) -> None:
     agent = join(store, make_sweep(store))
     name = ask(store, agent)[0]["run_id"]

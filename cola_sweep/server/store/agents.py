@@ -120,11 +120,11 @@ def silent(store: Store, lately: Span) -> list[Agent]:
     return [Agent(**row) for row in store.all(sql, lately)]
 
 
-def silent_runs(store: Store, lately: Span) -> list[int]:
-    """Runs under way whose newest sign of life was not lately."""
-    sql = f"""SELECT id FROM runs WHERE {_OPEN} AND state != 'pending'
+def silent_runs(store: Store, lately: Span, *, stopping: bool = False) -> list[int]:
+    """Runs under way whose newest sign of life was not lately; of those that were told to stop alone, if asked."""
+    sql = f"""SELECT id FROM runs WHERE {_OPEN} AND state != 'pending' AND stop_requested >= ?
               AND coalesce(heartbeat_at, updated_at) NOT BETWEEN ? AND ?"""
-    return [row[0] for row in store.all(sql, lately)]
+    return [row[0] for row in store.all(sql, (int(stopping), *lately))]
 
 
 def vanished_runs(store: Store, lately: Span) -> list[int]:
