@@ -31,6 +31,7 @@ class Assignment:
     reported_at: str | None
     gone_at: str | None
 
+
 class Span(NamedTuple):
     """From one time to another, both as the records have them."""
 
