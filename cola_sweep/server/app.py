@@ -31,6 +31,7 @@ from cola_sweep.server import (
 )
 from cola_sweep.server.blobs import Blobs
 from cola_sweep.server.bodies import Json, json_object, read_body, refusal
+from cola_sweep.server.curve_cache import CurveCache
 from cola_sweep.server.door import OPEN, Door
 from cola_sweep.server.graphql import HttpRefusal, execute, operation_label
 from cola_sweep.server.pages import frame
@@ -91,6 +92,7 @@ def create_app(store: Store, blobs: Blobs, *, search_seed: int | None = None, pr
     ]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _refuse})
     app.state.unknown = unknown
+    app.state.curves = CurveCache()
     app.add_middleware(
         Door,
         store=store,

@@ -1,6 +1,6 @@
 """The pages that people look at: HTML from templates, data as JSON for their scripts, a few forms. See `frame`."""
 
-from cola_sweep.server.pages import home, project, run, static, sweep
+from cola_sweep.server.pages import home, project, run_routes, static, sweep
 from cola_sweep.server.pages.frame import action, feed, view
 
 _IN_PROJECT = "/{entity}/{name}"
@@ -15,6 +15,6 @@ routes = [
     view("/", home.own),
     view("/{entity}", home.projects_of),
     *(view(_IN_PROJECT + tail, project.page) for tail in ("", "/workspace", "/runs", "/sweeps")),
-    view(_IN_PROJECT + "/runs/{run_name}", run.page),
+    *run_routes.routes,
     view(_IN_PROJECT + _SWEEP, sweep.page),
 ]

@@ -1,0 +1,79 @@
+// A run's page: its curves, charts, media, tables and console; while the run goes on, all of it is brought up to date.
+
+import { showChart, showMedia, whenSeen } from "./charts.js";
+import { el } from "./dom.js";
+import { follow } from "./live.js";
+import { curvePanel } from "./panel.js";
+import { tablesOf } from "./tables.js";
+
+const base = `/data${location.pathname.replace(/\/$/, "")}`;
+const part = (name, within = document) => within.querySelector(`[data-part="${name}"]`);
+const keysOf = (section) => [...section.querySelectorAll("[data-key], [data-address]")].map((node) => node.dataset.key ?? node.dataset.address).join("\n");
+
+// What a script has filled is not replaced while it shows the same keys, but told to look again.
+const FILLED = {
+  curves: (section) => curvePanel(section, section.querySelector("[data-tools]"), [{ name: "", colour: 0, base }]),
+  system: (section) => curvePanel(section, null, [{ name: "", colour: 0, base }]),
+  charts: (section) => whenSeen(section, ".chart", (figure) => showChart(figure, base)),
+  media: (section) => whenSeen(section, ".media", (figure) => showMedia(figure, base)),
+  tables: (section) => tablesOf(section),
+  console: (section) => consoleOf(section),
+};
+const refreshes = new Map();
+
+function fill(name) {
+  const section = part(name);
+  if (section && FILLED[name]) refreshes.set(name, FILLED[name](section));
+}
+
+/** The console begins at its end, where the newest lines are, and stays there. */
+function consoleOf(section) {
+  const lines = section.querySelector(".console");
+  if (lines) lines.scrollTop = lines.scrollHeight;
+  const button = section.querySelector("[data-earlier]");
+  button?.addEventListener("click", async () => {
+    const answer = await (await fetch(`${base}/console?before=${button.dataset.earlier}`, { headers: { accept: "application/json" } })).json();
+    const height = lines.scrollHeight;
+    lines.prepend(...answer.lines.map((line) => el("span", { class: line.level === "error" ? "line wrong" : "line" }, `${line.text}\n`)));
+    lines.scrollTop += lines.scrollHeight - height;
+    lines.focus();
+    const first = answer.lines[0]?.number ?? 0;
+    button.dataset.earlier = first;
+    button.hidden = first === 0;
+  });
+  return () => {};
+}
+
+/** Take over what the server now says of the run. */
+async function renew() {
+  const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+  if (!answer.ok) return;
+  const now = new DOMParser().parseFromString(await answer.text(), "text/html");
+  let before = null;
+  for (const fresh of now.querySelectorAll("[data-part]")) {
+    const name = fresh.dataset.part, old = part(name);
+    if (!old) {
+      before.closest("main > *").after(fresh);
+      fill(name);
+    } else if (refreshes.has(name) && name !== "console" && keysOf(old) === keysOf(fresh)) {
+      refreshes.get(name)();
+    } else if (old.innerHTML !== fresh.innerHTML && !reading(name, old)) {
+      old.replaceWith(fresh);
+      fill(name);
+    }
+    before = part(name);
+  }
+}
+
+/** Whether someone has scrolled away from the console's end, or has something of the part selected or in use. */
+function reading(name, section) {
+  const lines = name === "console" && section.querySelector(".console");
+  return (lines && lines.scrollHeight - lines.scrollTop - lines.clientHeight > 40) || section.contains(document.activeElement);
+}
+
+Object.keys(FILLED).forEach(fill);
+let version = null;
+follow(base, (data) => {
+  if (version !== null && version !== data.version) renew();
+  version = data.version;
+}, document.getElementById("status"));

@@ -1,0 +1,295 @@
+"""The run's page and its data: what was logged is there, escaped, and can run nothing."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from starlette.testclient import TestClient
+
+from cola_sweep.server import media, tables
+from cola_sweep.server.context import Context
+from cola_sweep.server.curve_axes import axes, own_axes
+from cola_sweep.server.store import artifact_files, artifacts, collections, files, projects, runs, streams
+from cola_sweep.server.store.runs import Run
+from cola_sweep.server.tables import BadTable, Table
+
+HOSTILE = "<img src=x onerror=alert(1)>\"'"
+IMAGE = {"_type": "image-file", "path": "media/images/a b_0.png", "caption": HOSTILE}
+TABLE = {"_type": "table-file", "path": "media/table/t.table.json", "ncols": 2, "nrows": 120}
+CHART = {
+    "panel_type": "Vega2",
+    "panel_config": {
+        "panelDefId": "wandb/line/v0",
+        "fieldSettings": {"x": "n", "y": "square"},
+        "stringSettings": {"title": HOSTILE},
+        "userQuery": {"queryFields": [{"fields": [{"args": [{"name": "tableKey", "value": "t"}]}]}]},
+    },
+}
+Get = Callable[..., Any]
+
+
+@pytest.fixture
+def run(context: Context) -> Run:
+    """A run that goes on; whatever its client can choose is hostile."""
+    project = projects.ensure(context.store, context.user.name, "p & q")
+    config = {
+        "lr": {"value": 1e-5},
+        HOSTILE: {"value": {"deep": [HOSTILE]}},
+        "_wandb": {
+            "value": {
+                "visualize": {"squares": CHART, "absent": {"panel_config": {"panelDefId": "me/none"}}},
+                "m": [{"1": "epoch"}, {"2": "valid/*", "5": 1}],
+            }
+        },
+    }
+    summary = {"valid/mcc": {"max": 0.5, "last": 0.25}, "note": HOSTILE, "loss": float("nan"), "_step": 2}
+    made = runs.create(
+        context.store, project.id, "r 1", state="running", display_name=HOSTILE, config_json=json.dumps(config),
+        summary_json=json.dumps(summary | {"picture": IMAGE, "t": TABLE}), notes=HOSTILE,
+        tags_json=json.dumps([HOSTILE]), system_json=json.dumps({"system.cpu": 3.5}),
+    )  # fmt: skip
+    rows: list[dict[str, Any]] = [
+        {"_step": 0, "_runtime": 1.5, "epoch": 0, "train/loss": 2.0, HOSTILE: 1},
+        {"_step": 1, "_runtime": 2.5, "epoch": 1, "train/loss": float("nan"), "valid/mcc": 0.5, "picture": IMAGE},
+        {"_step": 2, "_runtime": 3.5, "epoch": 1, "train/loss": 1.0, "t": TABLE},
+    ]
+    streams.write_lines(context.store, made.id, "history", 0, [json.dumps(row) for row in rows])
+    streams.write_lines(context.store, made.id, "events", 0, [json.dumps({"_runtime": 1, "system.cpu": 3.5})])
+    lines = [f"2026-01-02T03:04:05.000001 line {i}" for i in range(500)] + [f"ERROR \x1b[31m{HOSTILE}\x1b[0m"]
+    streams.write_lines(context.store, made.id, "console", 0, lines)
+    squares = {"columns": ["n", "square"], "data": [[i, i * i] for i in range(120)]}
+    put(context, made, TABLE["path"], json.dumps(squares).encode())
+    put(context, made, IMAGE["path"], b"png")
+    return made
+
+
+def put(context: Context, run: Run, name: Any, content: bytes) -> None:
+    path = context.blobs.run_file(run.id, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    files.record(context.store, run.id, name, len(content), "")
+
+
+@pytest.fixture
+def address(run: Run) -> str:
+    return f"/{run.entity}/p%20%26%20q/runs/r%201"
+
+
+@pytest.fixture
+def data(client: TestClient, address: str) -> Get:
+    def get(path: str, **query: Any) -> Any:
+        answer = client.get(f"/data{address}/{path}", params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    return get
+
+
+def test_the_page_shows_what_was_logged_and_nothing_of_it_is_markup(client: TestClient, address: str) -> None:
+    text = client.get(address, headers={"accept": "text/html"}).text
+    assert "<img" not in text
+    for part in ("running", "1e-05", "valid/mcc", "NaN", "line 499", 'data-key="train/loss"', 'data-axis="epoch"'):
+        assert part in text
+    assert re.search(r"max</span> 0\.5<.*last</span> 0\.25<", text)
+    assert 'data-earlier="101"' in text
+    assert "\x1b" not in text
+    for part in ("curves", "charts", "media", "tables", "summary", "configuration", "system", "console", "files"):
+        assert (f'id="{part}"' in text) == (part != "tables")  # the one table is a chart's
+
+
+def test_an_empty_run_says_what_to_do(client: TestClient, context: Context) -> None:
+    project = projects.ensure(context.store, context.user.name, "p")
+    runs.create(context.store, project.id, "new", state="pending", display_name="new")
+    text = client.get(f"/{context.user.name}/p/runs/new", headers={"accept": "text/html"}).text
+    assert "run.log(" in text
+    assert 'id="charts"' not in text
+
+
+def test_curves_have_their_axes_and_bring_only_what_is_new(
+    client: TestClient, context: Context, run: Run, address: str
+) -> None:
+    query = "?key=train/loss&key=valid/mcc&key=absent"
+    answer = client.get(f"/data{address}/curves{query}")
+    body = answer.json()
+    assert body["axes"] == ["_step", "_runtime", "_timestamp", "epoch"]
+    assert body["points"] == {
+        "train/loss": [[0, 2.0, 1.5, None, 0], [1, "NaN", 2.5, None, 1], [2, 1.0, 3.5, None, 1]],
+        "valid/mcc": [[1, 0.5, 2.5, None, 1]],
+        "absent": [],
+    }
+    again = {"if-none-match": answer.headers["etag"]}
+    assert client.get(f"/data{address}/curves{query}", headers=again).status_code == 304
+    runs.update(context.store, run.id, state="finished")
+    assert client.get(f"/data{address}/curves{query}", headers=again).json()["live"] is False
+    system = client.get(f"/data{address}/curves?stream=events&key=system.cpu").json()
+    assert system["points"]["system.cpu"] == [[0, 3.5, 1, None]]
+
+
+def test_a_page_asks_until_its_run_has_ended(client: TestClient, context: Context, run: Run, address: str) -> None:
+    assert client.get(f"/data{address}").json()["live"] is True
+    runs.update(context.store, run.id, state="crashed")
+    assert client.get(f"/data{address}").json()["live"] is False
+
+
+def test_charts_are_given_with_their_rows_or_with_why_not(data: Get) -> None:
+    chart = data("chart", key="squares")
+    assert chart["steps"] == [2]
+    assert chart["spec"]["title"] == HOSTILE
+    assert chart["spec"]["datasets"]["wandb"][-1] == {"n": 119, "square": 119 * 119}
+    assert "create_custom_chart" in data("chart", key="absent")["error"]
+
+
+def test_media_are_given_by_step(data: Get, run: Run) -> None:
+    item = {"kind": "image", "caption": HOSTILE, "source": f"/shown/{run.entity}/p%20%26%20q/r%201/"}
+    (step,) = data("media", key="picture")["steps"]
+    assert step["step"] == 1
+    assert step["items"] == [item | {"source": item["source"] + quote("media/images/a b_0.png", safe="")}]
+
+
+def test_earlier_console_lines_come_when_asked(data: Get) -> None:
+    lines = data("console", before=101)["lines"]
+    assert [line["number"] for line in lines] == list(range(101))
+    assert lines[7]["text"] == "line 7"
+    assert data("console", before="x")["lines"][-1] == {"number": 500, "level": "error", "text": HOSTILE}
+
+
+SHOWN = [
+    ("a.png", "image/png", "sandbox; default-src 'none'", None),
+    ("a.svg", "image/svg+xml", "sandbox; default-src 'none'", None),
+    ("a.html", "text/html; charset=utf-8", "sandbox allow-scripts; default-src 'none'", None),
+    ("a.xhtml", "application/octet-stream", "sandbox; default-src 'none'", "attachment"),
+    ("a.pts.json", "application/octet-stream", "sandbox; default-src 'none'", "attachment"),
+    ("a.js", "application/octet-stream", "sandbox; default-src 'none'", "attachment"),
+]
+
+
+@pytest.mark.parametrize(("name", "kind", "policy", "disposition"), SHOWN)
+def test_files_are_shown_in_a_sandbox(
+    client: TestClient, context: Context, run: Run, name: str, kind: str, policy: str, disposition: str | None
+) -> None:
+    put(context, run, name, b"<script>alert(1)</script>")
+    answer = client.get(f"/shown/{run.entity}/p%20%26%20q/r%201/{name}")
+    assert answer.headers["content-type"] == kind
+    assert answer.headers["content-security-policy"].startswith(policy)
+    assert "allow-same-origin" not in answer.headers["content-security-policy"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert (answer.headers.get("content-disposition") or "none").partition(";")[0] == (disposition or "none")
+
+
+@pytest.mark.parametrize("name", ["none.png", "..%2Fserver.db", "%2Fetc%2Fpasswd"])
+def test_no_other_file_is_shown(client: TestClient, run: Run, name: str) -> None:
+    assert client.get(f"/shown/{run.entity}/p%20%26%20q/r%201/{name}").status_code in (400, 404)
+
+
+def test_a_table_is_sorted_searched_and_turned(client: TestClient, context: Context, run: Run, address: str) -> None:
+    def rows(**query: Any) -> list[list[str]]:
+        text = client.get(f"{address}/table", params={"key": "t", **query}, headers={"accept": "text/html"}).text
+        found = re.findall(r"<tr>((?:<td.*?</td>)+)</tr>", text, re.S)
+        return [re.findall(r">([^<]*)</td>", row) for row in found]
+
+    assert len(rows()) == tables.PAGE_ROWS
+    assert rows(page=3)[-1] == ["119", "14161"]
+    assert rows(page=99) == rows(page=3)
+    assert rows(sort="square", down="1")[0] == ["119", "14161"]
+    assert rows(find="11", column="n") == [[str(n), str(n * n)] for n in (11, *range(110, 120))]
+    text = client.get(f"{address}/table?key=none", headers={"accept": "text/html"}).text
+    assert "it is not a table" in text
+
+
+def test_pictures_in_a_table_come_out_of_its_artifact(client: TestClient, context: Context, run: Run) -> None:
+    md5, picture = "a" * 32, "b" * 32
+    cell = {"_type": "image-file", "path": "media/images/x.png", "caption": HOSTILE}
+    body = json.dumps({"columns": ["n", "image"], "data": [[1, cell], [2, None]]}).encode()
+    for name, content in ((md5, body), (picture, b"png")):
+        path = context.blobs.artifact_file(name)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+    collection = collections.ensure(context.store, run.project_id, "ArtifactSequence", "run-table", "run_table")
+    draft = artifacts.Draft("d", client_id="client1")
+    artifact = artifacts.begin(context.store, collection.id, draft, run.id, deduplicate=False)
+    listed = [(artifact.id, "t.table.json", md5), (artifact.id, cell["path"], picture)]
+    artifact_files.promise(context.store, listed)
+    value = {"_type": "table-file", "path": "gone", "artifact_path": "wandb-client-artifact://client1/t.table.json"}
+    runs.update(context.store, run.id, summary_json=json.dumps({"pictures": value}))
+    address = f"/{run.entity}/p%20%26%20q/runs/r%201"
+    text = client.get(f"{address}/table?key=pictures", headers={"accept": "text/html"}).text
+    source = f"/held/{run.entity}/p%20%26%20q/{picture}/media%2Fimages%2Fx.png"
+    assert f'src="{source}"' in text
+    assert "<img src=x" not in text
+    assert client.get(source).status_code == 404  # of an artifact that is not committed yet
+    joined = {**value, "_type": "incremental-table-file", "previous_increments_paths": [value["artifact_path"]]}
+    runs.update(context.store, run.id, summary_json=json.dumps({"grows": joined}))
+    text = client.get(f"{address}/table?key=grows", headers={"accept": "text/html"}).text
+    assert "4 rows" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"{", "not JSON"),
+        (b"[]", "no columns"),
+        (b'{"columns": ["a"], "data": [[1, 2]]}', "not the 1 cells"),
+        (b'{"columns": ["a"], "data": [1]}', "not the 1 cells"),
+    ],
+)
+def test_what_is_no_table_is_refused(content: bytes, why: str) -> None:
+    with pytest.raises(BadTable, match=why):
+        tables.parse(content)
+
+
+def test_cells_of_all_kinds_have_an_order() -> None:
+    cells = [3, "b", None, float("nan"), float("inf"), -1.5, "A", True, [2]]
+    table = Table(("a",), [[cell] for cell in cells])
+    up = [row[0] for row in tables.view(table, sort="a").rows]
+    assert up[:4] == [-1.5, True, 3, float("inf")]
+    assert up[4:7] == [[2], "A", "b"]
+    down = [row[0] for row in tables.view(table, sort="a", down=True).rows]
+    assert down[:7] == up[:7][::-1]
+    assert {str(cell) for cell in down[7:]} == {"None", "nan"}
+
+
+def test_parts_of_other_columns_are_not_joined() -> None:
+    with pytest.raises(BadTable, match="different columns"):
+        tables.joined([Table(("a",), []), Table(("b",), [])])
+    with pytest.raises(BadTable, match="none of its parts"):
+        tables.joined([])
+
+
+MEDIA: list[tuple[Any, list[tuple[str, str, str]]]] = [
+    ({"_type": "html-file", "path": "a.html"}, [("html", "a.html", "")]),
+    (
+        {"_type": "images/separated", "filenames": ["a.png", "b.png"], "captions": ["x"]},
+        [("image", "a.png", "x"), ("image", "b.png", "")],
+    ),
+    ({"_type": "audio", "audio": [{"path": "a.wav", "caption": "c"}]}, [("audio", "a.wav", "c")]),
+    ({"_type": "videos", "videos": [{"path": "a.mp4"}], "captions": False}, [("video", "a.mp4", "")]),
+    ({"_type": "molecule-file", "path": "a.pdb"}, [("file", "a.pdb", "")]),
+    ({"_type": "images/separated", "filenames": None}, []),
+    ({"_type": "image-file", "path": 3}, []),
+    ({"_type": ["image-file"]}, []),
+    ("image-file", []),
+]
+
+
+@pytest.mark.parametrize(("value", "found"), MEDIA)
+def test_media_are_told_from_their_json(value: Any, found: list[tuple[str, str, str]]) -> None:
+    assert [(item.kind, item.path, item.caption) for item in media.shown(value)] == found
+
+
+def test_a_histogram_has_bars() -> None:
+    value = {"_type": "histogram", "bins": [0, 1, 2], "values": [5, 7]}
+    assert media.bars(value) == [(0, 1, 5), (1, 2, 7)]
+    assert media.bars({"_type": "histogram", "bins": ["<b>", 1], "values": [1]}) == []
+    assert media.bars({"_type": "histogram"}) == media.bars(3) == []
+
+
+def test_axes_are_what_define_metric_says() -> None:
+    metrics = [{"1": "batch"}, {"2": "*", "5": 1}, {"1": "valid/mcc", "4": "epoch"}, "odd", {"2": "x", "5": 99}]
+    config = {"_wandb": {"value": {"m": metrics}}}
+    keys = ["batch", "epoch", "valid/mcc", "loss"]
+    assert axes(config, keys) == ("_runtime", "_timestamp", "batch", "epoch")
+    assert own_axes(config, keys) == {"valid/mcc": "epoch", "loss": "batch", "epoch": "batch"}
+    assert own_axes({}, keys) == {}
