@@ -6,6 +6,7 @@
 Imports errors, hub and synthetic; `datasets` only for the hub, so that a wrong folder is told at once.
 """
 
+import functools
 import hashlib
 import os
 from collections.abc import Sequence
@@ -73,15 +74,19 @@ def load_corpus(name: str) -> Corpus:
     elif name == "auto":
         name = "hub" if hub_answers() else "synthetic"
     if name == "synthetic":
-        train, valid = synthetic.generate(SYNTHETIC_SEED)
-        title = f"synthetic acceptability corpus, seed {SYNTHETIC_SEED}"
-        return _corpus("synthetic", title, train, valid)
+        return synthetic_corpus()
     if name == "hub":
         return _corpus("hub", "CoLA from the hub (nyu-mll/glue)", *_read_hub())
     folder = os.path.expanduser(name)
     if not os.path.isdir(folder):  # unlike pathlib's, false for any name that is no folder
         raise UserError(where, got=name, rule="no such folder", fix="use auto, hub, synthetic or a folder")
     return _corpus("folder", f"CoLA from folder {name}", *_read_folder(Path(folder)))
+
+
+@functools.cache
+def synthetic_corpus() -> Corpus:
+    title = f"synthetic acceptability corpus, seed {SYNTHETIC_SEED}"
+    return _corpus("synthetic", title, *synthetic.generate(SYNTHETIC_SEED))
 
 
 def _corpus(kind: Kind, title: str, train: Sequence[Row], valid: Sequence[Row]) -> Corpus:

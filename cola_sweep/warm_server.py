@@ -22,6 +22,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from cola_sweep import warm
 from cola_sweep.errors import ArgumentParser, UserError, run_main
@@ -29,17 +30,23 @@ from cola_sweep.warm_trial import Inherited, Trial, run, take_over
 
 # What a trial imports, but `cola_sweep.train`, which is the trial; architectures are those that README names.
 PRELOAD = (
-    "torch", "pytorch_lightning", "pytorch_lightning.loggers", "pyarrow.pandas_compat",
+    "torch", "torch.profiler._cupti_monitor", "torch.utils.serialization.config",
+    "pytorch_lightning", "pytorch_lightning.loggers", "fsspec.implementations.chained",
     "transformers", "transformers.data.data_collator", "transformers.models.bert.modeling_bert",
     "transformers.models.bert.tokenization_bert", "transformers.models.distilbert.modeling_distilbert",
     "transformers.models.electra.modeling_electra", "transformers.models.mpnet.modeling_mpnet",
     "wandb", "wandb.apis._generated", "wandb.apis.public.api", "wandb.apis.public.runs", "wandb.integration.sklearn",
-    "wandb.sdk.artifacts._generated", "wandb.sdk.artifacts.artifact", "wandb.sdk.wandb_run",
-    "matplotlib.backends.backend_agg", "seaborn", "sklearn.calibration", "sklearn.metrics", "cola_sweep.artifacts",
-    "cola_sweep.callbacks", "cola_sweep.checkpoints", "cola_sweep.connection", "cola_sweep.cost", "cola_sweep.data",
-    "cola_sweep.early_stopping", "cola_sweep.inputs", "cola_sweep.model", "cola_sweep.plots", "cola_sweep.precision",
-    "cola_sweep.provenance", "cola_sweep.replay", "cola_sweep.resume", "cola_sweep.samples", "cola_sweep.tracking",
-    "cola_sweep.trainer", "cola_sweep.unfinished",
+    "wandb.sdk.artifacts._generated", "wandb.sdk.artifacts._generated.artifact_by_id",
+    "wandb.sdk.artifacts._generated.artifact_membership_by_name", "wandb.sdk.artifacts._generated.artifact_type",
+    "wandb.sdk.artifacts._generated.artifact_type_artifact_collections", "wandb.sdk.artifacts._internal_artifact",
+    "wandb.sdk.artifacts._models.pagination", "wandb.sdk.artifacts.artifact", "wandb.sdk.launch.inputs.internal",
+    "wandb.sdk.wandb_run", "requests", "opentelemetry.exporter.otlp.proto.http._log_exporter",
+    "opentelemetry.exporter.otlp.proto.http.metric_exporter", "opentelemetry.sdk._logs.export",
+    "matplotlib.backends.backend_agg", "seaborn", "sklearn.calibration", "sklearn.metrics", "pyarrow.pandas_compat",
+    "pyarrow.vendored.version", "cola_sweep.artifacts", "cola_sweep.callbacks", "cola_sweep.checkpoints",
+    "cola_sweep.connection", "cola_sweep.cost", "cola_sweep.data", "cola_sweep.early_stopping", "cola_sweep.inputs",
+    "cola_sweep.model", "cola_sweep.plots", "cola_sweep.precision", "cola_sweep.provenance", "cola_sweep.replay",
+    "cola_sweep.resume", "cola_sweep.samples", "cola_sweep.tracking", "cola_sweep.trainer", "cola_sweep.unfinished",
 )  # fmt: skip
 # Keep numpy's and Arrow's libraries from starting threads when they are loaded. The trial's own values come back
 # with its environment, too late for these two: its numpy stays at one thread, which torch has nothing to do with.
@@ -76,6 +83,7 @@ def serve(path: Path, preload: Sequence[str], *, until_eof: bool) -> Trial | Non
     with listen(path) as listener:
         inode = path.stat().st_ino
         import_all(preload)
+        fill_caches()
         # What libraries put into the environment while they were imported, they put there in a fresh process too.
         added = {name: value for name, value in os.environ.items() if before.get(name) != value}
         inherited = Inherited(terms, added, _temporary_folders())
@@ -129,6 +137,21 @@ def import_all(names: Sequence[str]) -> None:
             "warm server", got=", ".join(threads), rule="an import started a thread or a GPU, which no fork survives",
             fix="run trials cold, with --cold",
         )  # fmt: skip
+
+
+def fill_caches() -> None:
+    """Let what was imported work out now what it keeps, and what comes out the same in every trial.
+
+    The installed packages, which wandb lists for each run, are among the `terms`.
+    """
+    if conversions := sys.modules.get("transformers.conversion_mapping"):
+        conversions.get_checkpoint_conversion_mapping("bert")  # whatever is asked for, all of them are made
+    if corpus := sys.modules.get("cola_sweep.corpus"):
+        corpus.synthetic_corpus()
+    util: Any = sys.modules.get("wandb.util")
+    if util:
+        packages = tuple(util.working_set())
+        util.working_set = lambda: packages
 
 
 def _temporary_folders() -> "list[tempfile.TemporaryDirectory[str]]":

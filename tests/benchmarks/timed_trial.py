@@ -65,6 +65,7 @@ def main() -> int:
     marked(wandb, "init", "run")
     for name in ("resolve", "load_tokenizer", "load_encoder"):
         summed(checkpoints, name)
+    marked(pl.LightningModule, "on_train_batch_start", "batch")
     marked(pl.LightningModule, "optimizer_step", "step")
     marked(pl.Trainer, "fit", "fit")
     try:

@@ -1,6 +1,6 @@
 """What a trial costs besides its training, cold and warm: `python -m tests.benchmarks.trials [PART ...]`.
 
-start      from the agent's spawn to the first training step, phase by phase, in turn cold and warm
+start      from the agent's spawn to the first training step's begin, phase by phase, in turn cold and warm
 agents     trials an hour of whole small sweeps through `cola-sweep agents`: one agent and several, cold and warm
 
 Against an embedded server of its own, and within one run, since the ratios are what counts. Linux alone.
@@ -108,16 +108,16 @@ def start(folder: Path, *, times: int = 5) -> list[Row]:
     assert all(len(trial["imports"]) < most for trial in warm), "a trial that was to be warm started cold"
     rows = []
     previous = "spawn"
-    for moment in ("program", "imports", "run", "step", "fit", "end"):
+    for moment in ("program", "imports", "run", "batch", "step", "fit", "end"):
         rows.append(compared(f"{previous} to {moment}", *(spans(ts, previous, moment) for ts in (cold, warm))))
         previous = moment
     load = [[tuple(t["load"]) for t in ts] for ts in (cold, warm)]
     rows.append(compared("model load", *load))
-    first = [spans(ts, "spawn", "step") for ts in (cold, warm)]
+    first = [spans(ts, "spawn", "batch") for ts in (cold, warm)]
     fixed = [
         [(w - lw, c - lc) for (w, c), (lw, lc) in zip(*pair, strict=True)] for pair in zip(first, load, strict=True)
     ]
-    rows.append(compared("spawn to first step, less model load", *fixed, target="< 1 s warm"))
+    rows.append(compared("spawn to first batch, less model load", *fixed, target="< 1 s warm"))
     rows.append(Row("modules that a warm trial still imports", str(len(warm[-1]["imports"]))))
     return rows
 

@@ -24,7 +24,7 @@ import wandb
 from cola_sweep import model, resume, train
 from cola_sweep.replay import ENDING
 from cola_sweep.server import process
-from cola_sweep.warm_server import PRELOAD, import_all
+from cola_sweep.warm_server import PRELOAD, fill_caches, import_all
 
 TIMES = ("_timestamp", "_runtime")
 
@@ -49,12 +49,13 @@ def attempt(
         return real(self, *rest)
 
     model.AcceptabilityModel.training_step = training_step  # type: ignore[method-assign,assignment]
-    code = 1
+    code, before = 1, set(sys.modules)
     try:
         code = train.main(flags)
     except BaseException:
         traceback.print_exc()
     finally:
+        Path(f"{run_id}.imports").write_text(json.dumps(sorted(set(sys.modules) - before)))
         sys.stdout.flush()
         os._exit(code)
     return code
@@ -90,6 +91,7 @@ def look(run_id: str) -> dict[str, Any]:
 
 def main(corpus: str, checkpoint: str, data_dir: str) -> None:
     import_all(PRELOAD)  # once, rather than in each fork
+    fill_caches()
     os.environ["WANDB_PROJECT"] = "interrupted"
     flags = [
         f"--data={corpus}", f"--checkpoint={checkpoint}", "--epochs=4", "--batch-size=8", "--lr=0.02",
@@ -109,7 +111,8 @@ def main(corpus: str, checkpoint: str, data_dir: str) -> None:
     codes.append(attempt("cut", flags, {}, folder="there"))
     left = [str(path) for path in Path().glob("*/wandb/trials/*")]
     runs = {run_id: look(run_id) for run_id in ("whole", "alone", "cut")}
-    print(json.dumps({"codes": codes, "between": between, "left": left, **runs}))
+    imports = json.loads(Path("whole.imports").read_text())
+    print(json.dumps({"codes": codes, "between": between, "left": left, "imports": imports, **runs}))
 
 
 if __name__ == "__main__":

@@ -48,3 +48,10 @@ def test_a_trial_whose_server_is_away_for_a_while_loses_nothing(seen: Any) -> No
 def test_nothing_is_kept_once_a_trial_has_its_result(seen: Any) -> None:
     assert seen["left"] == []
     assert [seen[run]["sent"] for run in ("whole", "alone", "cut")] == [[], [], []]
+
+
+def test_what_a_warm_trial_needs_is_imported_ahead(seen: Any) -> None:
+    """But for modules that libraries make up as they go, and what wandb looks up for a name in its own."""
+    made_up = {"transformers.models.align", "transformers.models.bert.tokenization_bert_fast"}
+    looked_up = {"wandb.sdk.artifacts._generated.operations", "wandb.wandb_run"}
+    assert set(seen["imports"]) <= made_up | looked_up
