@@ -1,0 +1,81 @@
+"""A machine is taken away: its trial saves, goes to the head of the queue, and another machine's agent ends it."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.system.conftest import LiveServer
+from tests.system.test_sweeps import wait_for
+
+# Its first trial does not end by itself. Its checkpoint is the number of the next epoch, among the run's files.
+TRAIN = """
+import os, pathlib, signal, sys, time, wandb
+
+asked = []
+signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
+place = pathlib.Path(os.environ["PLACE"])
+with wandb.init(resume="allow") as run:
+    public = wandb.Api().run(f"{run.entity}/{run.project}/{run.id}")
+    kept = [file.download(root=str(place), replace=True).read() for file in public.files(names=["epoch"])]
+    epoch = int(kept[0]) if kept else 0
+    last = 10**9 if run.config["a"] == 0 and not kept else epoch + 3
+    while epoch < last:
+        run.log({"epoch": epoch, "place": place.name}, step=epoch)
+        epoch += 1
+        place.joinpath("ready").touch()
+        if asked:
+            place.joinpath("epoch").write_text(str(epoch))
+            public.upload_file(str(place / "epoch"), root=str(place))
+            run.mark_preempting()
+            sys.exit(143)
+        time.sleep(0.1)
+"""
+SHOW = """
+import json, sys, wandb
+runs = wandb.Api().sweep(sys.argv[1]).runs
+print(json.dumps({
+    run.config["a"]: [run.state, [(row["epoch"], row["place"]) for row in run.scan_history()]] for run in runs
+}))
+"""
+
+
+def test_the_trial_of_a_machine_that_goes_is_ended_by_another_before_new_ones(
+    live_server: LiveServer, tmp_path: Path
+) -> None:
+    (tmp_path / "train.py").write_text(TRAIN)
+    (tmp_path / "show.py").write_text(SHOW)
+    (tmp_path / "sweep.yaml").write_text("{program: train.py, method: grid, parameters: {a: {values: [0, 1]}}}")
+    made = live_server.run("wandb", "sweep", "-p", "moved", "sweep.yaml", cwd=tmp_path, WANDB_SILENT="false")
+    path = re.findall(r"wandb agent (\S+)", made.stderr)[0]
+    places = {name: tmp_path / name for name in ("here", "there")}
+    for place in places.values():
+        place.mkdir()
+
+    def start(place: str, *words: str) -> "subprocess.Popen[bytes]":
+        env = live_server.env | {"PLACE": str(places[place]), "COLA_SWEEP_HUB": "0"}
+        with (tmp_path / f"{place}.log").open("wb") as log:
+            return subprocess.Popen([sys.executable, "-m", *words], cwd=tmp_path, env=env, stdout=log, stderr=log)
+
+    here = start("here", "cola_sweep", "agents", path, "--cold")
+    try:
+        wait_for((places["here"] / "ready").exists, 90)
+    finally:
+        here.send_signal(signal.SIGTERM)
+        code = here.wait(60)
+    assert code == 128 + signal.SIGTERM
+    there = start("there", "wandb", "agent", path)
+    try:
+        assert there.wait(120) == 0
+    finally:
+        there.kill()
+        there.wait()
+    commands = re.findall(r"received command: (\w+)", (tmp_path / "there.log").read_text())
+    assert commands == ["resume", "run", "exit"]
+    found = json.loads(live_server.python(tmp_path / "show.py", path, cwd=tmp_path).splitlines()[-1])
+    assert {state for state, _ in found.values()} == {"finished"}
+    rows = found["0"][1]
+    assert [epoch for epoch, _ in rows] == list(range(len(rows))), "each epoch once"
+    assert [where for _, where in rows] == ["here"] * (len(rows) - 3) + ["there"] * 3
