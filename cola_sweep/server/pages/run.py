@@ -5,6 +5,7 @@ The page itself reads no history: what is long comes by feeds, when it is scroll
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 
@@ -12,6 +13,7 @@ from cola_sweep.server import curve_axes, history_keys, media
 from cola_sweep.server.charts import logged
 from cola_sweep.server.context import Context
 from cola_sweep.server.curve_cache import CurveCache, Stream
+from cola_sweep.server.curves import CLOCKS
 from cola_sweep.server.pages import console
 from cola_sweep.server.pages.frame import Feed, Page
 from cola_sweep.server.pages.places import Link, href, in_project, project_of, run_of, trail
@@ -43,9 +45,10 @@ def page(request: Request) -> Page:
         "run": run,
         "live": run.state not in ENDED,
         "base": in_project(project, "runs", run.name),
+        "compare": f"{in_project(project, 'compare')}?{urlencode({'run': run.name})}",
         "facts": _facts(run),
-        "groups": _groups(numbers),
-        "axes": [axis for axis in curve_axes.axes(config, numbers) if axis not in ("_runtime", "_timestamp")],
+        "groups": groups(numbers),
+        "axes": curve_axes.axes(config, numbers)[len(CLOCKS) :],
         "own_axes": curve_axes.own_axes(config, numbers),
         "charts": charts,
         "media": sorted(key for key, found in kinds.items() if found & media.TYPES),
@@ -54,7 +57,7 @@ def page(request: Request) -> Page:
             {key: value for key, value in summary.items() if key[:1] != "_" and not media.type_of(value)}
         ),
         "config": _pairs({key: value for key, value in plain(config).items() if key != "_wandb"}),
-        "system": _groups(_system_keys(run)),
+        "system": groups(_system_keys(run)),
         "console": console.tail(context.store, run),
         "files": _files(context, run),
         "artifacts": _artifacts(context, project, run),
@@ -74,7 +77,7 @@ def curves(request: Request) -> Feed:
     stream: Stream = "events" if asked.get("stream") == "events" else "history"
     keys = list(dict.fromkeys(asked.getlist("key")))
     numbers = numeric_keys(run)
-    axes = curve_axes.axes(json.loads(run.config_json), numbers) if stream == "history" else curve_axes.CLOCKS
+    axes = curve_axes.axes(json.loads(run.config_json), numbers) if stream == "history" else CLOCKS
     cache: CurveCache = request.app.state.curves
 
     def make() -> dict[str, Any]:
@@ -100,7 +103,7 @@ def _kinds(run: Run, summary: dict[str, Any]) -> dict[str, set[str]]:
     return kinds
 
 
-def _groups(keys: list[str]) -> list[tuple[str, list[str]]]:
+def groups(keys: list[str]) -> list[tuple[str, list[str]]]:
     """Keys by what stands before their first slash or dot; those without one go first."""
     found: dict[str, list[str]] = {}
     for key in sorted(keys):

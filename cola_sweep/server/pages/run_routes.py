@@ -2,13 +2,14 @@
 
 from starlette.routing import Route
 
-from cola_sweep.server.pages import console, logged, run, table
+from cola_sweep.server.pages import compare, console, logged, run, table
 from cola_sweep.server.pages.frame import feed, view
 
 _PROJECT = "/{entity}/{name}"
 _RUN = _PROJECT + "/runs/{run_name}"
 
 routes = [
+    view(_PROJECT + "/compare", compare.page),
     view(_RUN, run.page),
     view(_RUN + "/table", table.page),
     feed("/data" + _RUN, run.live),

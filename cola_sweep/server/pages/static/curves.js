@@ -36,7 +36,7 @@ export function draw(plot, lines, { title, axis, log, smooth }) {
     if (smooth > 0) picture.append(svg("path", { class: `raw ${colour}`, d: path(line.points, x, y, fits) }));
     picture.append(svg("path", { class: colour, d: path(smooth > 0 ? smoothed(line.points, smooth, fits) : line.points, x, y, fits) }));
     const alone = line.points.filter((point, i) => fits(point[1]) && !(i > 0 && fits(line.points[i - 1][1])) && !(i + 1 < line.points.length && fits(line.points[i + 1][1])));
-    for (const [px, py] of alone) picture.append(svg("circle", { class: `dot ${colour}`, cx: x(px), cy: y(py), r: 3 }));
+    for (const [px, py] of alone) picture.append(svg("circle", { class: `lone ${colour}`, cx: x(px), cy: y(py), r: 3 }));
     for (const [px, py] of line.points.filter(([, value]) => typeof value !== "number")) {
       picture.append(svg("text", { class: "odd", x: x(px), y: py === "Infinity" ? TOP + 8 : HEIGHT - BOTTOM - 2, "text-anchor": "middle" }, svg("title", {}, `${py} at ${label(axis, px)}`), py === "NaN" ? "×" : py === "Infinity" ? "▲" : "▼"));
     }
