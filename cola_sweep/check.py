@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cola_sweep import kept, sources, sweep_rules
 from cola_sweep.document import parse
@@ -17,12 +17,16 @@ from cola_sweep.expected import expectation
 from cola_sweep.parameters import Finding
 from cola_sweep.space import SweepSpec, file_text, read_mapping
 
+if TYPE_CHECKING:
+    from cola_sweep.probe import Probed
+
 SWEEPS = Path("sweeps")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `cola-sweep check`."""
     parser.add_argument("files", nargs="*", type=Path, help=f"sweep files (default: all of {SWEEPS}/)")
+    parser.add_argument("--probe", action="store_true", help="time a few steps of each file's trials on this machine")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -39,8 +43,19 @@ def main(args: argparse.Namespace) -> int:
         if spec is None or any(finding.severity == "error" for finding in found):
             failed = True
         else:
-            print(f"{file}: ok: {expectation(spec, past)}")
+            print(f"{file}: ok: {expectation(spec, past, _probed(file, spec) if args.probe else None)}")
     return 2 if failed else 0
+
+
+def _probed(file: Path, spec: SweepSpec) -> "Probed | None":
+    """The time of its trials, None where they cannot run here: agents may have what this machine lacks."""
+    from cola_sweep.probe import probe
+
+    try:
+        return probe(spec)
+    except UserError as error:
+        print(f"note: {file}: not probed: {error}", file=sys.stderr)
+        return None
 
 
 def examine(file: Path) -> tuple[SweepSpec | None, list[Finding]]:

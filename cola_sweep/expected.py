@@ -1,7 +1,7 @@
 """What a sweep will come to: how many trials, how long, how much disk. Estimates, said in one line.
 
-Seconds are those of past trials of the same checkpoint and corpus, as the last reports pulled them; disk is that of
-the weights that lie on this machine.
+Seconds are those of past trials of the same checkpoint and corpus, as the last reports pulled them, or of a probe on
+this machine; disk is that of the weights that lie on it.
 
 Imports checkpoints, config, errors, points, records, sources, space, sweep_rules and wording.
 """
@@ -9,6 +9,7 @@ Imports checkpoints, config, errors, points, records, sources, space, sweep_rule
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, median
+from typing import TYPE_CHECKING
 
 from cola_sweep import wording
 from cola_sweep.checkpoints import weight_files
@@ -18,21 +19,25 @@ from cola_sweep.points import count
 from cola_sweep.records import Record, number
 from cola_sweep.sources import local_folder
 from cola_sweep.space import SweepSpec
-from cola_sweep.sweep_rules import choices, largest
+from cola_sweep.sweep_rules import choices, extent
+
+if TYPE_CHECKING:
+    from cola_sweep.probe import Probed
 
 
-def expectation(spec: SweepSpec, past: Sequence[Record]) -> str:
+def expectation(spec: SweepSpec, past: Sequence[Record], probed: "Probed | None" = None) -> str:
     """Trials, time and disk in words.
 
     Args:
         past: runs of earlier sweeps.
+        probed: what a few steps of this sweep's trials took; it goes before what others took.
     """
     number_of = trials(spec)
     said = "trials without end"
     if number_of is not None:
         at_most = spec.method != "grid" or spec.early_terminate is not None or spec.engine
         said = f"{'at most ' if at_most else ''}{wording.count(number_of, 'trial')}"
-    return "; ".join(part for part in (said, _time(spec, number_of, past), _disk(spec, number_of)) if part)
+    return "; ".join(part for part in (said, _time(spec, number_of, past, probed), _disk(spec, number_of)) if part)
 
 
 def trials(spec: SweepSpec) -> int | None:
@@ -55,22 +60,28 @@ def seconds_a_trial(spec: SweepSpec, past: Sequence[Record]) -> tuple[float, str
         if not ours:
             return None
         rates.append(median(ours))
-    return fmean(rates) * (fmean(epochs) if epochs else largest(spec, "epochs")), device
+    return fmean(rates) * (fmean(epochs) if epochs else extent(spec, "epochs")[1]), device
 
 
-def _time(spec: SweepSpec, number_of: int | None, past: Sequence[Record]) -> str:
-    found = seconds_a_trial(spec, past)
-    if found is None:
-        return "time unknown until `make report` has read such trials"
-    seconds, device = found
-    total = f", {wording.show_duration(seconds * number_of)} in all" if number_of else ""
-    return f"about {wording.show_duration(seconds)} each on {device}{total} one at a time"
+def _time(spec: SweepSpec, number_of: int | None, past: Sequence[Record], probed: "Probed | None") -> str:
+    if probed is not None:
+        seconds, device = (probed.cheapest, probed.dearest), probed.device
+    elif found := seconds_a_trial(spec, past):
+        seconds, device = (found[0], found[0]), found[1]
+    else:
+        return "time unknown until `make report` has read such trials, or with --probe"
+    total = f", {_span([each * number_of for each in seconds])} in all" if number_of else ""
+    return f"about {_span(seconds)} each on {device}{total} one at a time"
+
+
+def _span(seconds: Sequence[float]) -> str:
+    return " to ".join(dict.fromkeys(wording.show_duration(each) for each in seconds))
 
 
 def _disk(spec: SweepSpec, number_of: int | None) -> str:
     sizes = [_weight_bytes(str(name)) for name in _values(spec, "checkpoint")]
     known = [size for size in sizes if size]
-    models = min(int(largest(spec, "keep_models")), number_of or 10**9)
+    models = min(int(extent(spec, "keep_models")[1]), number_of or 10**9)
     return f"{wording.count(models, 'model')} kept of up to {max(known) / 1e6:.0f} MB" if known else ""
 
 

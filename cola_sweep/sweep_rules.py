@@ -85,11 +85,13 @@ def choices(spec: SweepSpec, setting: str) -> list[tuple[str, Any]]:
     return [(where, value) for where, name, value in found if name == setting]
 
 
-def largest(spec: SweepSpec, setting: str) -> Any:
-    """The largest value of a setting that is a number; the trial's default where the sweep does not name it."""
+def extent(spec: SweepSpec, setting: str) -> tuple[Any, Any]:
+    """Smallest and largest value of a setting that is a number; twice the trial's default where no value is listed."""
     values = [value for _, value in choices(spec, setting) if isinstance(value, int | float)]
-    values += [bounds(p)[1] for p in leaves(spec).values() if p.path[-1] == setting and p.distribution in BOUNDED]
-    return max(values, default=getattr(TrialConfig, setting))
+    bounded = [p for p in leaves(spec).values() if p.path[-1] == setting and p.distribution in BOUNDED]
+    values += [domains.rounded(p, bound) if p.steps else bound for p in bounded for bound in bounds(p)]
+    default = getattr(TrialConfig, setting)
+    return min(values, default=default), max(values, default=default)
 
 
 def _listed(where: str, parameter: Parameter) -> Iterator[tuple[str, str, Any]]:
@@ -231,7 +233,7 @@ def _early_stopping(spec: SweepSpec) -> Iterator[Finding]:
     else:
         assert rule.max_iter is not None
         where, first = "early_terminate.max_iter", math.floor(rule.max_iter / rule.eta**rule.s + 1e-9)
-    epochs = largest(spec, "epochs")
+    _, epochs = extent(spec, "epochs")
     if first < 2:
         text = "after one epoch a trial on CoLA reads 0 whether it is good or not"
         yield Finding("warning", where, rule.min_iter or rule.max_iter, text, "stop after two epochs: min_iter: 2")
