@@ -53,7 +53,7 @@ def _run_row(record: Record, metric: str, goal: Goal) -> dict[str, Any]:
     return {
         "id": record.id,
         "name": record.name,
-        "state": record.state,
+        "state": _state(record),
         "created": record.created,
         "url": record.url,
         "best": scored.best,
@@ -63,6 +63,12 @@ def _run_row(record: Record, metric: str, goal: Goal) -> dict[str, Any]:
         **_flat("provenance", provenance if isinstance(provenance, Mapping) else {}),
         **{key: value for key, value in _flat("summary", summary).items() if isinstance(value, bool | int | float)},
     }
+
+
+def _state(record: Record) -> str:
+    """W&B's word, but that a trial which was asked to stop, by a pruner mostly, is not mixed up with one that broke."""
+    was_asked = record.state in ("killed", "failed") and "stopped" in record.summary
+    return "stopped early" if was_asked else record.state
 
 
 def _media(value: Any) -> bool:

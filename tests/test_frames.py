@@ -10,8 +10,8 @@ from cola_sweep.records import Record
 
 
 def record(run_id: str = "a", **fields: Any) -> Record:
-    values: dict[str, Any] = {"config": {}, "summary": {}, "epochs": []} | fields
-    return Record(id=run_id, name=run_id, state="finished", created="2026-11-20", url="http://x", **values)
+    values: dict[str, Any] = {"state": "finished", "config": {}, "summary": {}, "epochs": []} | fields
+    return Record(id=run_id, name=run_id, created="2026-11-20", url="http://x", **values)
 
 
 def test_columns_say_where_they_come_from() -> None:
@@ -31,6 +31,14 @@ def test_columns_say_where_they_come_from() -> None:
         "summary.cost/seconds": 3,
         "summary.m.max": 1.0,
     }
+
+
+def test_a_trial_that_was_asked_to_stop_is_told_from_one_that_broke() -> None:
+    asked = {"stopped": "Stopped: stopped by SIGTERM"}
+    runs = [("killed", asked), ("failed", asked), ("finished", asked), ("killed", {}), ("failed", {})]
+    records = [record(str(n), state=state, summary=summary) for n, (state, summary) in enumerate(runs)]
+    found = frames.runs_frame(records, "m", "maximize")["state"].tolist()
+    assert found == ["stopped early", "stopped early", "finished", "killed", "failed"]
 
 
 def test_a_row_has_the_score_of_its_run() -> None:
