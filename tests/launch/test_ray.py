@@ -1,0 +1,19 @@
+"""Agents as actors of Ray: what is refused; a whole sweep on a cluster is in tests/system."""
+
+import sys
+
+import pytest
+
+from cola_sweep.errors import UserError
+from cola_sweep.launch import ray as launch
+
+
+def test_without_ray_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UserError, match=r"run pip install 'cola-sweep\[ray\]'"):
+        launch.run("e/p/s", env={})
+
+
+def test_a_node_with_another_version_says_so() -> None:
+    with pytest.raises(RuntimeError, match=r"on this node and 0\.0\.1 where it was started"):
+        launch.Agent([], {}, "0.0.1")
