@@ -32,16 +32,22 @@ from graphql.language import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     InlineFragmentNode,
+    ListTypeNode,
+    NamedTypeNode,
+    NonNullTypeNode,
     OperationDefinitionNode,
     SelectionSetNode,
+    TypeNode,
 )
 
-from cola_sweep.server.store.failures import transient
+from cola_sweep.server.store.failures import ill_typed, transient
 
 log = logging.getLogger(__name__)
 
 Args = dict[str, Any]
 Resolver = Callable[[Any, Any, Args], Any]
+
+_LARGEST = 2**63  # what a column takes, and what the client's Int64 holds, is below
 
 # Types that a fragment on another type's name reaches too.
 SUPERTYPES: Mapping[str, frozenset[str]] = {
@@ -60,6 +66,18 @@ class HttpRefusal(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+class Input(dict[str, Any]):
+    """Arguments, or an object among them, as the client gave them: what is read as if it had to be there is asked for.
+
+    >>> Input(name="a")["id"]
+    Traceback (most recent call last):
+    cola_sweep.server.graphql.Refused: the input lacks `id`
+    """
+
+    def __missing__(self, name: str) -> Any:
+        raise Refused(f"the input lacks `{name}`")
 
 
 class Resolvers:
@@ -114,7 +132,11 @@ def execute(
     root = {OperationType.MUTATION: "Mutation", OperationType.QUERY: "Query"}.get(operation.operation)
     if root is None:
         return Answer(errors=[{"message": "subscriptions are not served"}])
-    execution = _Execution(resolvers, context, fragments, _variables(operation, variables or {}), Answer())
+    try:
+        values = _variables(operation, variables or {})
+    except Refused as error:
+        return Answer(errors=[{"message": str(error)}])
+    execution = _Execution(resolvers, context, fragments, values, Answer())
     execution.answer.data = execution.object({"__typename": root}, [operation.selection_set], ())
     return execution.answer
 
@@ -143,15 +165,48 @@ def _select(
 
 
 def _variables(operation: OperationDefinitionNode, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Values for declared variables: given, else the default; the rest stay absent, which is not null."""
+    """Values for declared variables: given, else the default; the rest stay absent, which is not null.
+
+    Raises:
+        Refused: a value cannot be of its declared type.
+    """
     values = {}
     for definition in operation.variable_definitions or ():
         name = definition.variable.name.value
         if name in given:
-            values[name] = given[name]
+            values[name] = _fitted(given[name], definition.type, f"${name}")
         elif definition.default_value is not None:
             values[name] = value_from_ast_untyped(definition.default_value)
     return values
+
+
+# What JSON may hold for the types that GraphQL and W&B know; others are an input's, whose parts nobody declares.
+_SCALARS: Mapping[str, tuple[type, ...]] = {
+    "Boolean": (bool,),
+    "Float": (int, float),
+    "ID": (str, int),
+    "Int": (int,),
+    "Int64": (int,),
+    "JSONString": (str,),
+    "String": (str,),
+}
+
+
+def _fitted(value: Any, wanted: TypeNode, where: str) -> Any:
+    """A variable's value as its declared type has it: one where a list is wanted is a list of one."""
+    if isinstance(wanted, NonNullTypeNode):
+        return _fitted(value, wanted.type, where)
+    if value is None:
+        return None
+    if isinstance(wanted, ListTypeNode):
+        return [_fitted(item, wanted.type, where) for item in (value if isinstance(value, list) else [value])]
+    name = cast(NamedTypeNode, wanted).name.value
+    kinds = _SCALARS.get(name, (object,))
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds and object not in kinds):
+        raise Refused(f"{where} must be of type {name}, got {value!r:.100}")
+    if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
+        raise Refused(f"{where} must be a number of 64 bits, got {value!r:.100}")
+    return value
 
 
 @dataclass(frozen=True)
@@ -195,6 +250,9 @@ class _Execution:
         except Exception as error:
             if transient(error):
                 raise
+            if ill_typed(error):
+                self.answer.errors.append({"message": f"a value of the wrong type: {error}", "path": list(path)})
+                return None
             log.exception("%s.%s failed", type_name, nodes[0].name.value)
             message = f"the server failed on {type_name}.{nodes[0].name.value}: {error!r}"
             self.answer.errors.append({"message": message, "path": list(path)})
@@ -215,8 +273,10 @@ class _Execution:
         if isinstance(parent, Mapping) and name in parent:
             return parent[name]
         if resolver := self.resolvers.get(type_name, name):
-            args = {a.name.value: self._value(a.value) for a in node.arguments or ()}
-            return resolver(self.context, parent, {k: v for k, v in args.items() if v is not Undefined})
+            args = _present({a.name.value: self._value(a.value) for a in node.arguments or ()})
+            if type_name == "Mutation" and not isinstance(args.get("input", {}), dict):
+                raise Refused(f"`input` must be an object, got {args['input']!r:.100}")
+            return resolver(self.context, parent, args)
         if not isinstance(parent, Mapping) and hasattr(parent, snake_case(name)):
             return getattr(parent, snake_case(name))
         self.answer.unknown[f"{type_name}.{name}"] += 1
@@ -225,7 +285,7 @@ class _Execution:
         return None
 
     def _value(self, node: Any) -> Any:
-        return _present(value_from_ast_untyped(node, self.variables))
+        return value_from_ast_untyped(node, self.variables)
 
     def _included(self, node: Any) -> bool:
         for directive in node.directives or ():
@@ -254,9 +314,9 @@ def _applies(condition: Any, type_name: str) -> bool:
 
 
 def _present(value: Any) -> Any:
-    """Drop what an absent variable left inside an input object."""
+    """Drop what an absent variable left inside an input object, and make objects `Input`."""
     if isinstance(value, dict):
-        return {k: _present(v) for k, v in value.items() if v is not Undefined}
+        return Input({k: _present(v) for k, v in value.items() if v is not Undefined})
     if isinstance(value, list):
         return [_present(v) for v in value if v is not Undefined]
     return value

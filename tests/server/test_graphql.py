@@ -121,3 +121,37 @@ def test_labels_name_the_operation() -> None:
 def test_two_modules_may_not_resolve_one_field() -> None:
     with pytest.raises(AssertionError, match="echo"):
         Resolvers(resolvers, resolvers)
+
+
+@pytest.mark.parametrize(
+    ("declared", "value", "said"),
+    [
+        ("String!", ["a"], "$v must be of type String, got ['a']"),
+        ("ID", {"a": 1}, "$v must be of type ID"),
+        ("Int", True, "$v must be of type Int, got True"),
+        ("Int", 2**63, "$v must be a number of 64 bits"),
+        ("[JSONString!]!", [{}], "$v must be of type JSONString, got {}"),
+    ],
+)
+def test_a_variable_that_is_not_of_its_type_is_refused(declared: str, value: Any, said: str) -> None:
+    answer = execute(Resolvers(), f"query Q($v: {declared}) {{ __typename }}", {"v": value})
+    assert (answer.data, len(answer.errors)) == (None, 1)
+    assert answer.errors[0]["message"].startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("declared", "value", "read"),
+    [("[String]", "a", ["a"]), ("[Int!]!", [1, 2], [1, 2]), ("String", None, None), ("Other", [{"a": 1}], [{"a": 1}])],
+)
+def test_one_is_as_good_as_a_list_of_one_and_types_of_others_are_theirs(declared: str, value: Any, read: Any) -> None:
+    resolvers = Resolvers()
+    resolvers.field("Query", "echo")(lambda context, parent, args: args["v"])
+    assert execute(resolvers, f"query Q($v: {declared}) {{ echo(v: $v) }}", {"v": value}).data == {"echo": read}
+
+
+def test_what_an_input_lacks_is_asked_for_and_no_failure() -> None:
+    resolvers = Resolvers()
+    resolvers.field("Mutation", "change")(lambda context, parent, args: args["input"]["part"]["id"])
+    text = "mutation M($input: X) { change(input: $input) }"
+    for given, said in [({}, "lacks `part`"), ({"part": {}}, "lacks `id`"), ([], "must be an object, got []")]:
+        assert said in execute(resolvers, text, {"input": given}).errors[0]["message"]

@@ -19,8 +19,8 @@ def _enqueue(context: Context, parent: Any, args: Args) -> Args:
     """A pending run from here on. `id` answers with its name."""
     given = args["input"]
     try:
-        config = json.loads(given["config"])
-    except ValueError as error:
+        config = json.loads(str(given["config"]))
+    except (ValueError, RecursionError) as error:
         raise Refused(f"config is not JSON: {error}") from None
     if not isinstance(config, dict) or not all(isinstance(v, dict) and "value" in v for v in config.values()):
         raise Refused('config must be an object of {"value": ...}')
