@@ -7,7 +7,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,17 +47,55 @@ def parse(content: bytes) -> Table:
     Raises:
         BadTable: it is none.
     """
+    return of(body(content))
+
+
+def body(content: bytes) -> dict[str, Any]:
+    """The JSON object in a table's file.
+
+    Raises:
+        BadTable: it holds none.
+    """
     try:
-        body = json.loads(content)
+        found = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise BadTable(f"its file is not JSON: {error}") from None
-    columns, rows = (body.get("columns"), body.get("data")) if isinstance(body, dict) else (None, None)
+    if not isinstance(found, dict):
+        raise BadTable("its file has no columns and data")
+    return found
+
+
+def of(body: Mapping[str, Any]) -> Table:
+    """`parse` of what is parsed already."""
+    columns, rows = body.get("columns"), body.get("data")
     if not isinstance(columns, list) or not isinstance(rows, list):
         raise BadTable("its file has no columns and data")
     width = len(columns)
     if not all(isinstance(row, list) and len(row) == width for row in rows):
         raise BadTable(f"a row of it has not the {width} cells of its columns")
     return Table(tuple(map(str, columns)), rows)
+
+
+def beside(one: Table, other: Table, key: str, other_key: str) -> Table:
+    """Both tables' rows side by side where their keys are alike, and those without a partner, as `wandb.JoinedTable`.
+
+    Raises:
+        BadTable: a table has no such column.
+    """
+    if key not in one.columns or other_key not in other.columns:
+        raise BadTable(f"it joins columns {key!r} and {other_key!r}, and one of its tables has no such column")
+    at, other_at = one.columns.index(key), other.columns.index(other_key)
+    partners: dict[str, list[Sequence[Any]]] = {}
+    for row in other.rows:
+        partners.setdefault(text(row[other_at]), []).append(row)
+    rows: list[Sequence[Any]] = []
+    matched: set[str] = set()
+    for row in one.rows:
+        name = text(row[at])
+        matched.add(name)
+        rows += [[*row, *partner] for partner in partners.get(name, [[None] * len(other.columns)])]
+    rows += [[*[None] * len(one.columns), *row] for row in other.rows if text(row[other_at]) not in matched]
+    return Table((*(f"0.{name}" for name in one.columns), *(f"1.{name}" for name in other.columns)), rows)
 
 
 def joined(tables: Sequence[Table]) -> Table:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from base64 import b64decode
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -9,7 +10,7 @@ from urllib.parse import quote
 import pytest
 from starlette.testclient import TestClient
 
-from cola_sweep.server import media, tables
+from cola_sweep.server import ids, media, table_files, tables
 from cola_sweep.server.context import Context
 from cola_sweep.server.curve_axes import axes, own_axes
 from cola_sweep.server.store import artifact_files, artifacts, collections, files, projects, runs, streams
@@ -277,6 +278,44 @@ MEDIA: list[tuple[Any, list[tuple[str, str, str]]]] = [
 @pytest.mark.parametrize(("value", "found"), MEDIA)
 def test_media_are_told_from_their_json(value: Any, found: list[tuple[str, str, str]]) -> None:
     assert [(item.kind, item.path, item.caption) for item in media.shown(value)] == found
+
+
+def test_tables_are_joined_as_the_client_says() -> None:
+    one, other = Table(("id", "a"), [[1, "x"], [2, "y"]]), Table(("key", "b"), [[2, "u"], [2, "v"], [3, "w"]])
+    found = tables.beside(one, other, "id", "key")
+    assert found.columns == ("0.id", "0.a", "1.key", "1.b")
+    assert found.rows == [[1, "x", None, None], [2, "y", 2, "u"], [2, "y", 2, "v"], [None, None, 3, "w"]]
+    with pytest.raises(BadTable, match="'b' and 'b'"):
+        tables.beside(one, other, "b", "b")
+
+
+def test_a_joined_and_a_parted_table_are_read_out_of_their_artifact(context: Context, run: Run) -> None:
+    collection = collections.ensure(context.store, run.project_id, "ArtifactSequence", "joins", "run_table")
+    artifact = artifacts.begin(context.store, collection.id, artifacts.Draft("d"), run.id, deduplicate=False)
+    bodies = {
+        "j.joined-table.json": {"table1": "t/1.table.json", "table2": "t/2.table.json", "join_key": "id"},
+        "p.partitioned-table.json": {"parts_path": "t"},
+        "bad.joined-table.json": {"table1": "t/1.table.json", "table2": "gone", "join_key": "id"},
+        "t/1.table.json": {"columns": ["id", "a"], "data": [[1, "x"]]},
+        "t/2.table.json": {"columns": ["id", "a"], "data": [[1, "y"]]},
+    }
+    for at, (path, body) in enumerate(bodies.items()):
+        md5 = f"{at:032x}"
+        place = context.blobs.artifact_file(md5)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(json.dumps(body))
+        artifact_files.promise(context.store, [(artifact.id, path, md5)])
+    base = f"wandb-artifact://{b64decode(ids.encode('Artifact', artifact.id)).hex()}"
+
+    def load(kind: str, path: str) -> Table:
+        return table_files.load(context, run, {"_type": kind, "artifact_path": f"{base}/{path}"})
+
+    assert load("joined-table", "j.joined-table.json").rows == [[1, "x", 1, "y"]]
+    assert load("partitioned-table", "p.partitioned-table.json").rows == [[1, "x"], [1, "y"]]
+    with pytest.raises(BadTable, match="not in its artifact"):
+        load("joined-table", "bad.joined-table.json")
+    with pytest.raises(BadTable, match="not arrived"):
+        load("joined-table", "none")
 
 
 def test_a_histogram_has_bars() -> None:

@@ -1,6 +1,7 @@
 // Drawing curves: lines over an axis, as SVG. Points come down-sampled; nothing here knows where from.
 
 import { el, number, svg } from "./dom.js";
+import { scale } from "./plot.js";
 
 const HEIGHT = 190, LEFT = 46, RIGHT = 8, TOP = 6, BOTTOM = 22, COLOURS = 8;
 const TIMES = { _runtime: (x) => `${number(x)} s`, _timestamp: (x) => new Date(x * 1000).toLocaleTimeString("en-GB") };
@@ -26,11 +27,11 @@ export function draw(plot, lines, { title, axis, log, smooth }) {
     plot.replaceChildren(el("p", { class: "empty" }, empty(shown, log)));
     return;
   }
-  const x = scale(extent(xs), LEFT, width - RIGHT, false);
-  const y = scale(extent(ys), HEIGHT - BOTTOM, TOP, log);
+  const across = scale(xs, "linear", LEFT, width - RIGHT), up = scale(ys, log ? "log" : "linear", HEIGHT - BOTTOM, TOP);
+  const x = across.at, y = up.at;
   const picture = svg("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, height: HEIGHT, role: "img", tabindex: "0", "aria-label": describe(title, shown, fits) });
-  for (const tick of y.ticks(5)) picture.append(svg("line", { class: "rule", x1: LEFT, x2: width - RIGHT, y1: y(tick), y2: y(tick) }), svg("text", { x: LEFT - 6, y: y(tick) + 4, "text-anchor": "end" }, number(tick)));
-  for (const tick of x.ticks(width < 300 ? 3 : 5)) picture.append(svg("text", { x: x(tick), y: HEIGHT - 6, "text-anchor": "middle" }, label(axis, tick)));
+  for (const tick of up.ticks) picture.append(svg("line", { class: "rule", x1: LEFT, x2: width - RIGHT, y1: tick.at, y2: tick.at }), svg("text", { x: LEFT - 6, y: tick.at + 4, "text-anchor": "end" }, tick.text));
+  for (const tick of across.ticks.filter((_, i) => width > 300 || i % 2 === 0)) picture.append(svg("text", { x: tick.at, y: HEIGHT - 6, "text-anchor": "middle" }, label(axis, tick.value)));
   for (const line of shown) {
     const colour = `s${line.colour % COLOURS}`;
     if (smooth > 0) picture.append(svg("path", { class: `raw ${colour}`, d: path(line.points, x, y, fits) }));
@@ -66,34 +67,6 @@ export function smoothed(points, weight, fits = (y) => typeof y === "number") {
     whole = whole * weight + (1 - weight);
     return [x, sum / whole];
   });
-}
-
-function extent(values) {
-  let low = Infinity, high = -Infinity;
-  for (const value of values) { if (value < low) low = value; if (value > high) high = value; }
-  return [low, high];
-}
-
-/** A map from values to places, with the round values between. */
-function scale([low, high], from, to, log) {
-  if (low === high) [low, high] = log ? [low / 2, high * 2] : [low - (Math.abs(low) || 1) * 0.1, high + (Math.abs(high) || 1) * 0.1];
-  const bend = log ? Math.log10 : (value) => value;
-  const a = bend(low), b = bend(high);
-  const place = (value) => from + ((bend(value) - a) / (b - a)) * (to - from);
-  place.ticks = (count) => {
-    if (log) {
-      const each = Math.max(1, Math.ceil((b - a) / count));
-      const powers = [];
-      for (let power = Math.ceil(a); power <= b; power += each) powers.push(10 ** power);
-      return powers.length > 1 ? powers : [low, high];
-    }
-    const rough = (high - low) / count, size = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 5, 10].map((n) => n * size).find((n) => n >= rough);
-    const ticks = [];
-    for (let i = Math.ceil(low / step); i * step <= high; i++) ticks.push(Number((i * step).toPrecision(12)));
-    return ticks;
-  };
-  return place;
 }
 
 /** The values under the pointer, or under the arrow keys. */

@@ -81,6 +81,7 @@ export function curvePanel(section, tools, sources) {
     if (event.target.name === "find") filter(); else repaint();
   });
 
+  if (tools?.elements.find.value) filter();
   return () => { loaded.clear(); ask(); };
 }
 

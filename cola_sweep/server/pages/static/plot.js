@@ -18,7 +18,7 @@ export function tip(node, text) {
 }
 
 /**
- * Where values lie between `from` and `to`: `{at(value), ticks: [{at, text}]}`; `kind` is linear, log or values.
+ * Where values lie between `from` and `to`: `{at(value), ticks: [{value, at, text}]}`, of names without the value; `kind` is linear, log or values.
  *
  * A value that has no place, as text on a numeric axis, is at null. `margin` is the share of the range left free at each end.
  */
@@ -36,7 +36,7 @@ export function scale(values, kind, from, to, margin = 0) {
   const room = high > low ? (high - low) * margin : log ? 0.5 : Math.abs(low) / 2 || 0.5;
   [low, high] = [low - room, high + room];
   const at = (value) => (typeof value === "number" ? from + ((convert(value) - low) / (high - low)) * (to - from) : null);
-  return { at, ticks: (log ? logTicks(low, high) : ticks(low, high)).map((value) => ({ at: at(value), text: number(value) })) };
+  return { at, ticks: (log ? logTicks(low, high) : ticks(low, high)).map((value) => ({ value, at: at(value), text: number(value) })) };
 }
 
 /** A value as one text; that of a list or an object is JSON. */

@@ -1,4 +1,5 @@
 // A project's page: its sweeps and runs as tables that follow the feed.
+import { chooser } from "./choose.js";
 import { duration, el, moment, state } from "./dom.js";
 import { follow } from "./live.js";
 import { table } from "./table.js";
@@ -7,6 +8,7 @@ const at = (id) => document.getElementById(id);
 const { address, page } = document.querySelector("[data-address]").dataset;
 const showSweeps = at("sweeps") && table(at("sweeps"), `sweeps ${page}`, ["sweep", "sweeps"]);
 const showRuns = at("runs") && table(at("runs"), `runs ${page}`, ["run", "runs"]);
+const box = at("runs") && chooser(at("runs"), `${page}/compare`);
 const link = (kind, item) => el("a", { href: `${page}/${kind}/${encodeURIComponent(item.id)}` }, item.name);
 const title = (key) => key.replace(/^(config|summary)\./, "");
 
@@ -39,7 +41,7 @@ function runColumns(data) {
     };
   };
   return [
-    { key: "name", title: "Run", value: (run) => run.name, cell: (run) => link("runs", run) },
+    { key: "name", title: "Run", value: (run) => run.name, cell: (run) => el("span", {}, box(run.id, run.name), " ", link("runs", run)) },
     { key: "state", title: "State", value: (run) => run.state, cell: (run) => state(run.state) },
     ...data.first.map(column),
     { key: "sweep", title: "Sweep", value: (run) => run.sweep, cell: (run) => run.sweep && el("a", { href: `${page}/sweeps/${encodeURIComponent(run.sweep)}` }, run.sweep) },

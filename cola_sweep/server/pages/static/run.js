@@ -8,7 +8,7 @@ import { tablesOf } from "./tables.js";
 
 const base = `/data${location.pathname.replace(/\/$/, "")}`;
 const part = (name, within = document) => within.querySelector(`[data-part="${name}"]`);
-const keysOf = (section) => [...section.querySelectorAll("[data-key], [data-address]")].map((node) => node.dataset.key ?? node.dataset.address).join("\n");
+const keysOf = (section) => [...section.querySelectorAll("[data-key], [data-address]")].map((node) => [node.dataset.key ?? node.dataset.address, node.dataset.axis]).join("\n");
 
 // What a script has filled is not replaced while it shows the same keys, but told to look again.
 const FILLED = {
@@ -58,10 +58,19 @@ async function renew() {
     } else if (refreshes.has(name) && name !== "console" && keysOf(old) === keysOf(fresh)) {
       refreshes.get(name)();
     } else if (old.innerHTML !== fresh.innerHTML && !reading(name, old)) {
+      keepChoices(old, fresh);
       old.replaceWith(fresh);
       fill(name);
     }
     before = part(name);
+  }
+}
+
+/** Let the tools of curves stand as they were. */
+function keepChoices(old, fresh) {
+  for (const field of fresh.querySelectorAll("[data-tools] [name]")) {
+    const before = old.querySelector(`[data-tools] [name="${field.name}"]`);
+    if (before) [field.value, field.checked] = [before.value, before.checked];
   }
 }
 
