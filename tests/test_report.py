@@ -99,8 +99,11 @@ def test_the_first_screen_answers_the_question(written: Path, pulled: results.Sw
     assert f"Best valid/mcc {findings.winner['best']:.3f} {ends}" in first
     assert f"checkpoint {findings.winner['config.checkpoint']}" in first
     assert "Did it really win? A tie with the runner-up MCC higher by " in first
-    assert "Cost of the winner 42 s whole sweep, 20 runs 14 min peak memory 812 MB" in first
+    assert first.index("Leading configuration ") < first.index("A tie with")
+    assert "Cost of the winner 42 s whole sweep, 20 runs 14 min peak memory 812 MB device cpu" in first
     assert f"{findings.predicted.wrong / 300:.0%} wrong Of 300 sentences {findings.predicted.wrong} are wrong" in first
+    labels = pulled.predictions[findings.winner["id"]]["label"]
+    assert f"The same answer to all would be {1 - labels.mean():.0%} wrong." in first
     assert re.search(r"Weakest of \d+ groups: ", first)
     assert "not comparable with CoLA" in first
 
@@ -251,7 +254,7 @@ def test_a_sweep_of_another_project_has_a_report_too(tmp_path: Path) -> None:
         run.config, run.summary_metrics = {"width": place + 1}, {"loss": 1 / (place + 1)}
         run.rows = [{"loss": 2.0, "_step": 0}, {"loss": 1 / (place + 1), "_step": 1}]
     page, _ = render(results.read(FakeApi([other], runs), PATH), tmp_path)
-    assert "Winning configuration width 5" in visible(page)
+    assert "Leading configuration width 5" in visible(page)
     assert "Best loss 0.200" in visible(page)
     assert "Where it fails Not known" in visible(page)
     assert "Matthews" not in visible(page)

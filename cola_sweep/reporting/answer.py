@@ -56,7 +56,9 @@ def which(findings: Findings) -> Answer:
     details = ["The best run predicts one class for every sentence."] if winner["one_class"] else []
     if answer != settings_text(findings):
         details.append(f"By mean over seeds; the best single run has {settings_text(findings)}.")
-    return Answer("Winning configuration", answer, tuple(details), tuple(facts))
+    headline, _ = seed_verdict(findings) or verdict(findings)
+    rank = "Winning" if headline.startswith("Yes") else "Leading"
+    return Answer(f"{rank} configuration", answer, tuple(details), tuple(facts))
 
 
 def best_over_seeds(findings: Findings) -> SeedComparison | None:
@@ -89,7 +91,7 @@ def how_good(findings: Findings) -> Answer:
     winner, metric, over_seeds = findings.winner, findings.results.metric, best_over_seeds(findings)
     assert winner is not None
     if over_seeds is None or findings.repeats is None:
-        details = (interval_text(findings), *_expected(findings))
+        details = (interval_text(findings), *_expected(findings, "it"))
         return Answer(f"Best {metric}", show_metric(winner["best"]), details)
     row = findings.repeats.table[findings.repeats.table["n"] > 1].iloc[0]
     ends = show_range(row["low"], row["high"])
@@ -99,17 +101,17 @@ def how_good(findings: Findings) -> Answer:
         (
             f"95% interval {ends} over seeds (standard deviation {show_metric(row['sd'])}).",
             f"Best single run: {show_metric(winner['best'])} ({interval_text(findings)}).",
-            *_expected(findings),
+            *_expected(findings, "that run"),
         ),
     )
 
 
-def _expected(findings: Findings) -> Iterator[str]:
-    """What is left of the best run's value once the choice of the best is accounted for."""
+def _expected(findings: Findings, run: str) -> Iterator[str]:
+    """What is left of the best run's value once the choice of the best is accounted for; `run` is a word for it."""
     if found := findings.optimism:
         among = f"{found.ranked:,} runs" if found.complete else f"{found.considered:,} or more runs"
         yield (
-            f"On new sentences expect MCC {show_metric(found.corrected.value)} "
+            f"On new sentences expect MCC {show_metric(found.corrected.value)} of {run} "
             f"(95% interval {show_range(found.corrected.low, found.corrected.high)}): as the best of {among} it looks "
             f"{flattery(found)} too good."
         )
@@ -157,7 +159,8 @@ def seed_verdict(findings: Findings) -> tuple[str, str] | None:
     gap, (m, k) = found.difference, found.seeds
     detail = (
         f"Mean MCC {show_lead(gap.value)} with {setting_text(found.second)} "
-        f"({with_ends(gap, '+')}), over {m} and {count(k, 'run')} and {count(gap.n, 'sentence')}."
+        f"({with_ends(gap, '+')}); {count(m, 'run')}{'' if m == k else f' against {k}'}"
+        f"{' each' if m == k else ''}, {count(gap.n, 'sentence')}."
     )
     return headline, detail
 
@@ -211,6 +214,8 @@ def at_what_cost(findings: Findings) -> Answer:
     for column, title, unit in (("cost/peak_memory_mb", "peak memory", "MB"), ("cost/kwh", "energy", "kWh")):
         if not missing(amount := winner.get(f"summary.{column}")):
             facts.append((title, show_amount(amount, unit)))
+    if not missing(device := winner.get("provenance.device")):
+        facts.append(("device", str(device)))
     if missing(winner["seconds"]):
         return Answer("Cost", "Not known", ("The winner did not log cost/seconds.",), tuple(facts))
     return Answer("Cost of the winner", show_duration(winner["seconds"]), facts=tuple(facts))
@@ -224,7 +229,8 @@ def where_it_fails(findings: Findings) -> Answer:
     n = tn + fp + fn + tp
     details = [
         f"Of {n:,} sentences {predicted.wrong:,} are wrong: {fp:,} of {tn + fp:,} unacceptable ones are called "
-        f"acceptable, {fn:,} of {fn + tp:,} acceptable ones unacceptable.",
+        f"acceptable, {fn:,} of {fn + tp:,} acceptable ones unacceptable. The same answer to all would be "
+        f"{show_share(min(tn + fp, fn + tp) / n)} wrong.",
         *weakest(predicted),
     ]
     return Answer("Where it fails", f"{show_share(predicted.wrong / n)} wrong", tuple(details))

@@ -75,17 +75,17 @@ def _rivals(findings: Findings) -> Iterator[Block]:
     if not rivals:
         return
     columns = (
-        Column("#"), Column("run", "word"), Column("MCC difference"), Column("95% interval"),
-        Column("only winner right"), Column("only rival right"), Column("McNemar p"), Column("verdict", "setting"),
+        Column("#"), Column("run", "word"), Column("verdict", "setting"), Column("MCC difference"),
+        Column("95% interval"), Column("only winner right"), Column("only rival right"), Column("McNemar p"),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
     for rival in rivals:
         held, gap = rival.comparison, rival.comparison.difference
         rows.append(
             (
-                str(rival.rank), rival.name, show_metric(gap.value, "+"), show_range(gap.low, gap.high, "+"),
+                str(rival.rank), rival.name, f"{VERDICTS[held.verdict]}{': ' + gap.reason if gap.reason else ''}",
+                show_metric(gap.value, "+"), show_range(gap.low, gap.high, "+"),
                 f"{held.only_first:,}", f"{held.only_second:,}", show_p(held.p_value),
-                f"{VERDICTS[held.verdict]}{': ' + gap.reason if gap.reason else ''}",
             )
         )  # fmt: skip
     note = (

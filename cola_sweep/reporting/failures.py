@@ -124,13 +124,13 @@ def _more(table: Table, n: int, file: str) -> Table:
 def group_table(title: str, name: str, table: pd.DataFrame) -> Table:
     """Accuracy and MCC by group; the group's name is the first column of `table`."""
     columns = (
-        Column(name, "word"), Column("sentences"), Column("acceptable"), Column("accuracy"), Column("MCC"),
-        Column("95% interval"), *([Column("", "word")] if (table["note"] != "").any() else []),
+        Column(name, "word"), Column("MCC"), Column("95% interval"), Column("sentences"), Column("accuracy"),
+        Column("acceptable"), *([Column("", "word")] if (table["note"] != "").any() else []),
     )  # fmt: skip
     rows = [
         (
-            str(row[table.columns[0]]), show_count(row["n"]), show_share(row["acceptable"]),
-            show_share(row["accuracy"]), show_metric(row["mcc"]), show_range(row["low"], row["high"]),
+            str(row[table.columns[0]]), show_metric(row["mcc"]), show_range(row["low"], row["high"]),
+            show_count(row["n"]), show_share(row["accuracy"]), show_share(row["acceptable"]),
             *([row["note"]] if len(columns) > 6 else []),
         )
         for row in table.to_dict("records")

@@ -90,13 +90,13 @@ def _ranking(findings: Findings) -> Iterator[Block]:
         ]
         flagged = bool(ranked["one_class"].any())
         columns = (
-            Column("#"), Column("run", "word"), *_parameter_columns(findings, ranked), Column(results.metric),
+            Column("#"), Column("run", "word"), Column(results.metric), *_parameter_columns(findings, ranked),
             Column("epoch"), Column("last"), *(Column(title) for title, _ in splits), Column("time"),
             *([Column("", "word")] if flagged else []),
         )  # fmt: skip
         rows = [
             (
-                show_count(run["rank"]), run_link(run), *_settings(findings, run), show_metric(run["best"]),
+                show_count(run["rank"]), run_link(run), show_metric(run["best"]), *_settings(findings, run),
                 show_value(run["best_epoch"]), show_metric(run["last"]),
                 *(show_metric(run[column]) for _, column in splits), show_duration(run["seconds"]),
                 *([Flag("predicts one class") if run["one_class"] else ""] if flagged else []),

@@ -37,7 +37,9 @@ def test_repeated_configurations_are_answered_by_their_means(findings: Findings)
     assert any(detail.startswith("Best single run: ") for detail in good.details)
     sure = answer.how_sure(findings)
     assert sure.answer.endswith("the next configuration") or sure.answer.startswith("No: ")
-    assert "over 2 and 2 runs and 80 sentences" in sure.details[0]
+    assert "; 2 runs each, 80 sentences." in sure.details[0]
+    expected = next(detail for detail in good.details if "On new sentences" in detail)
+    assert " of that run (" in expected, "the mean over seeds is another number"
 
 
 def test_a_winner_that_was_run_once_is_answered_for_itself(findings: Findings) -> None:
@@ -46,6 +48,16 @@ def test_a_winner_that_was_run_once_is_answered_for_itself(findings: Findings) -
     once = dataclasses.replace(findings, repeats=dataclasses.replace(findings.repeats, table=table))
     assert answer.best_over_seeds(once) is None
     assert answer.how_good(once).question == "Best valid/mcc"
+
+
+@pytest.mark.parametrize(("low", "rank"), [(0.01, "Winning"), (-0.01, "Leading")])
+def test_a_lead_that_may_be_chance_is_no_win(findings: Findings, low: float, rank: str) -> None:
+    assert findings.seed_comparison is not None
+    gap = Interval(0.05, low, 0.1, 80)
+    found = dataclasses.replace(findings.seed_comparison, difference=gap, seeds=(3, 2))
+    told = dataclasses.replace(findings, seed_comparison=found)
+    assert answer.which(told).question == f"{rank} configuration"
+    assert answer.how_sure(told).details[0].endswith("; 3 runs against 2, 80 sentences.")
 
 
 def test_the_evidence_says_each_rule_and_each_n(findings: Findings) -> None:
