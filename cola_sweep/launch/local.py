@@ -115,10 +115,20 @@ class _Agents:
 
     def wait(self) -> list[int]:
         """Their exit codes, when they and whatever trials a killed one left behind have ended."""
-        codes = [agent.wait() for agent in self.started]
+        seen: set[int] = set()
         for reader in self._readers:
-            reader.join()
-        return codes
+            while reader.is_alive():
+                reader.join(POLL_SECONDS)
+                seen = self._end_what_trials_left(seen)
+        return [agent.wait() for agent in self.started]
+
+    def _end_what_trials_left(self, seen: set[int]) -> set[int]:
+        """Kill what outlived its trial since the last look: it would hold memory, and the agents' output, for ever."""
+        left = {pid for agent in self.started for pid in left_by_trials(agent.pid)}
+        for pid in left & seen:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return left
 
     def interrupt(self, step: int) -> None:
         """Step 1: take no new trial; 2: stop trials; 3: kill. Trials hear it from here too: an agent may be dead."""
@@ -196,13 +206,23 @@ def warm_trials(env: Mapping[str, str], *, cold: bool) -> Iterator[dict[str, str
 def trials_of(agent: int) -> list[int]:
     """Trials that an agent started and that still run, whether or not it does itself: it leads their session, and each
     leads a group of its own. None where there is no `/proc`."""
-    found = []
+    return [pid for pid, group in _groups(agent).items() if pid == group]
+
+
+def left_by_trials(agent: int) -> list[int]:
+    """Processes in the groups of trials that have ended; none that leads a session, as wandb's own process does."""
+    groups = _groups(agent)
+    return [pid for pid, group in groups.items() if group not in groups]
+
+
+def _groups(agent: int) -> dict[int, int]:
+    """The group of each process in an agent's session that is not in the agent's own."""
+    found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
-            pid = int(stat.parent.name)
             state, _, group, session, *_ = stat.read_text(errors="replace").rpartition(")")[2].split()
-            if int(session) == agent and int(group) == pid != agent and state != "Z":
-                found.append(pid)
+            if int(session) == agent != int(group) and state != "Z":
+                found[int(stat.parent.name)] = int(group)
     return found
 
 

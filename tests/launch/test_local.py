@@ -164,6 +164,22 @@ def test_only_what_leads_a_group_in_the_agents_session_is_a_trial() -> None:
         os.killpg(agent.pid, signal.SIGKILL)
 
 
+@linux
+def test_what_a_trial_leaves_behind_is_ended_and_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """An agent whose trial ends while a child of it would stay, and hold the agent's output, for an hour."""
+    package = tmp_path / "wandb"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    trial = "import subprocess; print(subprocess.Popen(['sleep', '3600']).pid, flush=True)"
+    agent = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {trial!r}], process_group=0).wait()"
+    (package / "__main__.py").write_text(agent)
+    child = start("trial", os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"})
+    said, _ = child.communicate(timeout=30)
+    assert child.returncode == 0
+    left = int(said.split()[-1])
+    assert not Path(f"/proc/{left}").exists() or "Z" in Path(f"/proc/{left}/stat").read_text().split()[2]
+
+
 class Trials:
     """Stands for time: at each look, free memory and the trials that run."""
 
