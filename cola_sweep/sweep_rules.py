@@ -56,12 +56,23 @@ def findings(spec: SweepSpec) -> list[Finding]:
 
 
 def search(spec: SweepSpec) -> Iterator[Finding]:
-    """What is wrong with the options of a sweep that our study searches."""
-    if spec.is_ours:
-        try:
+    """What is wrong with the options of a sweep's search, `_search`, whatever its trials are."""
+    try:
+        if spec.is_ours:
             options.read(spec)
-        except UserError as error:
-            yield Finding("error", error.where, error.got, error.rule, error.fix)
+        else:
+            search_seed(spec)
+    except UserError as error:
+        yield Finding("error", error.where, error.got, error.rule, error.fix)
+
+
+def search_seed(spec: SweepSpec) -> int | None:
+    """The seed of a search by the server, where the file has one; of `_search` the server knows no more.
+
+    Raises:
+        UserError: an option is none, or only for `cola_sweep/study.py`.
+    """
+    return None if spec.engine else options.seed_alone(spec)
 
 
 def leaves(spec: SweepSpec) -> dict[str, Parameter]:

@@ -212,6 +212,18 @@ def test_a_wrong_option_of_the_search_is_found(file: Path) -> None:
     assert line.startswith("error: FILE:9: parameters._search.value.sampler: got 'tpw'; must be one of")
 
 
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [
+        ("sampler: gp", ".sampler: got 'gp'; a search by the server has a seed alone; remove it, or let a scheduler"),
+        ("seed: x", ".seed: got 'x'; must be a whole number of at least 0"),
+    ],
+)
+def test_a_search_by_the_server_has_a_seed_alone(file: Path, option: str, line: str) -> None:
+    (finding,) = said(file, f"{HEAD}{TRIAL}{LR.replace('{lr', f'{{_search: {{value: {{{option}}}}}, lr')}")
+    assert finding.startswith(f"error: FILE:5: parameters._search.value{line}")
+
+
 OWN = """
 method: custom
 metric: {name: valid/mcc_best, goal: maximize}

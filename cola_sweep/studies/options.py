@@ -18,7 +18,7 @@ from cola_sweep import domains
 from cola_sweep.branches import Branch
 from cola_sweep.errors import UserError
 from cola_sweep.parameters import Parameter
-from cola_sweep.space import Metric, SweepSpec
+from cola_sweep.space import STUDY, Metric, SweepSpec
 from cola_sweep.studies import known
 
 NAME = "_search"
@@ -86,7 +86,7 @@ def read(spec: SweepSpec) -> Options:
         UserError: an option is unknown, has a wrong value, or does not suit the space or the metrics.
     """
     space = tuple(parameter for parameter in spec.parameters if parameter.name != NAME)
-    given = _mapping(next((p.values[0] for p in spec.parameters if p.name == NAME and p.values), {}), WHERE)
+    given = _given(spec)
     branches = tuple(_without_options(branch) for branch in spec.branches)
     of_the_sweep = {"space", "branches", "metrics", "run_cap"}
     allowed = {option.name for option in dataclasses.fields(Options)} - of_the_sweep | {"recipes"}
@@ -115,6 +115,26 @@ def read(spec: SweepSpec) -> Options:
     )
     _suits(options)
     return options
+
+
+def seed_alone(spec: SweepSpec) -> int | None:
+    """The seed in the options of a sweep that the server searches; None without options.
+
+    Raises:
+        UserError: there are others, or it is no seed.
+    """
+    if not any(parameter.name == NAME for parameter in spec.parameters):
+        return None
+    given = _given(spec)
+    for key in given:
+        if key != "seed":
+            fix = f"remove it, or let a scheduler search: the file sweeps/optuna.yaml shows how ({STUDY})"
+            raise UserError(f"{WHERE}.{key}", got=given[key], rule="a search by the server has a seed alone", fix=fix)
+    return _count(given, "seed", 1, WHERE, least=0)
+
+
+def _given(spec: SweepSpec) -> Mapping[str, Any]:
+    return _mapping(next((p.values[0] for p in spec.parameters if p.name == NAME and p.values), {}), WHERE)
 
 
 def _suits(options: Options) -> None:

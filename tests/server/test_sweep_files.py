@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from cola_sweep.config import TrialConfig
 from cola_sweep.parameters import canonical
-from tests.server.test_sweeps import Ask, beat, join
+from cola_sweep.server.store import Store, runs
+from tests.server.test_sweeps import Ask, beat, join, read
 
 # The client leaves the files that it reads to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
@@ -105,22 +106,29 @@ SWEEPS = st.one_of(
 ).map(lambda pair: {"method": pair[0], "metric": {"name": "m", "goal": "maximize"}, "parameters": pair[1]})
 
 
-def trials_of(ask: Ask, folder: Path, sweep: Mapping[str, Any], agents: int = 3) -> list[dict[str, Any]]:
-    """The runs' configs of the sweep's first trials: YAML, client, server, agent, run."""
+def post(ask: Ask, folder: Path, sweep: Mapping[str, Any], **more: Any) -> str:
+    """Make or, with `obj_id`, change a sweep as `wandb sweep` does; its name."""
     from wandb.apis.public.sweeps import _upsert_sweep
     from wandb.sdk.launch.sweeps.utils import load_sweep_config
-    from wandb.sdk.lib.config_util import dict_from_config_file, save_config_file_from_dict
-    from wandb.sdk.wandb_config import Config
 
-    file, params = folder / "sweep.yaml", folder / "config.yaml"
+    file = folder / "sweep.yaml"
     file.write_text(yaml.safe_dump(sweep, allow_unicode=True), encoding="utf-8")
     api = mock.Mock(settings={"entity": None, "project": "p"})
     api._service_api.execute_graphql = lambda query, variables: ask(query, **variables)
     with mock.patch.dict(os.environ):  # the client makes the sweep's project the process's
-        made, _ = _upsert_sweep(api, load_sweep_config(str(file)))
+        made, _ = _upsert_sweep(api, load_sweep_config(str(file)) or {}, **more)
+    return str(made["name"])
+
+
+def trials_of(ask: Ask, folder: Path, sweep: Mapping[str, Any], agents: int = 3) -> list[dict[str, Any]]:
+    """The runs' configs of the sweep's first trials: YAML, client, server, agent, run."""
+    from wandb.sdk.lib.config_util import dict_from_config_file, save_config_file_from_dict
+    from wandb.sdk.wandb_config import Config
+
+    name, params = post(ask, folder, sweep), folder / "config.yaml"
     configs = []
     for _ in range(agents):
-        for command in beat(ask, join(ask, made["name"])):
+        for command in beat(ask, join(ask, name)):
             if command["type"] == "run":
                 save_config_file_from_dict(str(params), command["args"])
                 config = Config()
@@ -209,3 +217,39 @@ def _posted(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _posted(member) for key, member in value.items()}
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def grid(*values: Any) -> dict[str, Any]:
+    return {"method": "grid", "parameters": {"a": {"values": list(values)}}}
+
+
+def test_a_sweep_is_narrowed_and_widened_while_it_runs(ask: Ask, tmp_path: Path) -> None:
+    name = post(ask, tmp_path, grid(1, 2, 3))
+    agent = join(ask, name)
+    begun = beat(ask, agent)[0]
+    assert begun["args"]["a"]["value"] == 1
+    before = read(ask, name)
+    assert post(ask, tmp_path, grid(1, 3, 4), obj_id=before["id"]) == name
+    changed = read(ask, name)
+    assert (changed["state"], changed["runCountExpected"]) == ("RUNNING", 3)
+    assert [beat(ask, join(ask, name))[0]["args"]["a"]["value"] for _ in range(2)] == [3, 4], "neither 1 again nor 2"
+
+
+def test_a_search_is_made_repeatable_while_it_runs(ask: Ask, tmp_path: Path) -> None:
+    def sweep(seed: int) -> dict[str, Any]:
+        space = {"a": {"min": 0.0, "max": 1.0}, "_search": {"value": {"seed": seed}}}
+        return {"method": "random", "parameters": space}
+
+    one, two = post(ask, tmp_path, sweep(1)), post(ask, tmp_path, sweep(2))
+    post(ask, tmp_path, sweep(1), obj_id=read(ask, two)["id"])
+    drawn = [beat(ask, join(ask, name))[0]["args"]["a"]["value"] for name in (one, two)]
+    assert drawn[0] == drawn[1]
+
+
+def test_a_cell_that_a_prior_run_tried_is_not_tried_again(ask: Ask, store: Store, tmp_path: Path) -> None:
+    (before,) = beat(ask, join(ask, post(ask, tmp_path, grid(1))))
+    (run,) = runs.of_sweep(store, 1)
+    runs.update(store, run.id, state="finished", heartbeat_at=store.now())
+    name = post(ask, tmp_path, grid(1, 2), prior_runs=[before["run_id"]])
+    commands = [beat(ask, join(ask, name)) for _ in range(2)]
+    assert [command["args"]["a"]["value"] for issued in commands for command in issued] == [2]

@@ -86,6 +86,18 @@ def test_a_new_sweep_makes_its_project_and_waits(ask: Ask) -> None:
     assert {key: sweep[key] for key in expected} == expected
 
 
+def test_a_seed_in_the_file_decides_the_search_and_another_option_is_refused(ask: Ask, client: TestClient) -> None:
+    config = "method: random\nparameters: {lr: {min: 0.0, max: 1.0}, _search: {value: {seed: %d}}}"
+
+    def drawn(seed: int) -> Any:
+        agent = join(ask, make(ask, config % seed)["sweep"]["name"])
+        return beat(ask, agent)[0]["args"]["lr"]["value"]
+
+    assert drawn(1) == drawn(1) != drawn(2)
+    message = refusal(client, UPSERT, config=(config % 1).replace("seed:", "sampler:"), projectName="p")
+    assert message.startswith("parameters._search.value.sampler: got 1; a search by the server has a seed alone")
+
+
 @pytest.mark.parametrize("method", ["random", "bayes"])
 def test_a_search_without_end_expects_no_count(ask: Ask, method: str) -> None:
     name = make(ask, GRID.replace("grid", method))["sweep"]["name"]

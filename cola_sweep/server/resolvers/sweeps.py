@@ -144,7 +144,8 @@ def _read(config: str) -> tuple[SweepSpec, list[str]]:
         raise Refused("\n".join(map(str, [*errors, error]))) from None
     # Other programs have settings and metrics of their own.
     ours = sweep_rules.runs_our_trial(spec)
-    found = sweep_rules.findings(spec) if ours else [*spec.warnings, *sweep_rules.retried(spec)]
+    general = [*spec.warnings, *sweep_rules.search(spec), *sweep_rules.retried(spec)]
+    found = sweep_rules.findings(spec) if ours else general
     wrong = [*errors, *(finding for finding in found if finding.severity == "error")]
     if wrong:
         raise Refused("\n".join(map(str, wrong)))
@@ -155,7 +156,7 @@ def _made(context: Context, given: Args, spec: SweepSpec | None) -> Sweep:
     if spec is None:
         raise Refused("a new sweep needs a config")
     project = projects.ensure(context.store, *named(context, given.get("entityName"), given.get("projectName")))
-    seed = context.search_seed if context.search_seed is not None else random.SystemRandom().getrandbits(31)
+    seeds = (sweep_rules.search_seed(spec), context.search_seed, random.SystemRandom().getrandbits(31))
     return sweeps.create(
         context.store,
         project.id,
@@ -163,7 +164,7 @@ def _made(context: Context, given: Args, spec: SweepSpec | None) -> Sweep:
         config=given["config"],
         method=spec.method,
         state=states.moved("PENDING", given.get("state", "PENDING")),
-        seed=seed,
+        seed=next(seed for seed in seeds if seed is not None),
         controller_run=names.run_id() if spec.engine else None,
         **_columns(given),
     )
@@ -173,7 +174,8 @@ def _changed(context: Context, sweep: Sweep, given: Args, spec: SweepSpec | None
     changes: dict[str, Any] = _columns(given)
     # The local controller posts its config, rewritten, with each step: only another meaning is a change.
     if spec is not None and yaml.safe_load(given["config"]) != yaml.safe_load(sweep.config):
-        changes |= {"config": given["config"], "method": spec.method}
+        seed = sweep_rules.search_seed(spec)
+        changes |= {"config": given["config"], "method": spec.method, "seed": sweep.seed if seed is None else seed}
     if changes:
         sweeps.update(context.store, sweep.id, **changes)
     return by_id(context, given["id"])
