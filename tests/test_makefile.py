@@ -1,5 +1,6 @@
 """What `make` does before there is an environment."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -16,3 +17,19 @@ def test_without_a_python_that_is_new_enough_nothing_is_made(tmp_path: Path, pyt
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: PYTHON: got '{python}'; must be Python 3.11 or newer; ")
     assert not venv.exists()
+
+
+@pytest.mark.parametrize("failing", [None, "python", "ruff", "mypy"])
+def test_tests_and_lint_run_side_by_side_and_each_may_fail_the_whole(tmp_path: Path, failing: str | None) -> None:
+    programs = tmp_path / "venv" / "bin"
+    programs.mkdir(parents=True)
+    for name in ("python", "ruff", "mypy"):
+        (programs / name).write_text(f'#!/bin/sh\necho {name} "$1" >> {tmp_path}/said; exit {int(name == failing)}\n')
+        (programs / name).chmod(0o755)
+    (tmp_path / "venv" / "installed").touch()
+    command = ["make", "test", f"VENV={os.path.relpath(tmp_path / 'venv', ROOT)}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode != 0) is bool(failing), done.stderr
+    said = (tmp_path / "said").read_text()
+    assert "python -m" in said
+    assert failing or {"python -m", "ruff check", "ruff format", "mypy --no-error-summary"} == set(said.splitlines())
