@@ -16,6 +16,7 @@ COMMANDS = {
     "warm": ("cola_sweep.warm_server", "fork trials from one process that has everything imported"),
     "report": ("cola_sweep.report", "write the report of a sweep"),
     "winner": ("cola_sweep.winner", "repeat the best configurations over fresh seeds, and name the champion"),
+    "dashboard": ("cola_sweep.dashboard", "show a sweep as a study in optuna-dashboard"),
     "demo": ("cola_sweep.demo", "a whole sweep on the embedded server, no account and no network"),
 }
 
