@@ -9,26 +9,30 @@ N ?= 2
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint check demo serve stop agents report winner dashboard clean
+.PHONY: help install test pytest lint check demo serve stop agents report winner dashboard clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/installed ## create .venv and install every package at its locked version
 
-# torch goes first and with what it needs, so that the platform's own build of it is taken.
+# torch goes first and with what it needs, so that the platform's own build of it is taken. Bytecode is left to the
+# first import: most of what is installed is never imported, and compiling it all is half of the work.
 $(VENV)/installed: requirements.lock pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "error: PYTHON: got '$(PYTHON)'; must be Python 3.11 or newer; install it, or set PYTHON=" >&2; exit 2; }
 	@echo "installing into $(VENV) (once, a few minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP) install --constraint requirements.lock $$(grep '^torch==' requirements.lock)
-	@$(PIP) install --no-deps --requirement requirements.lock
+	@$(PIP) install --no-compile --constraint requirements.lock $$(grep '^torch==' requirements.lock)
+	@$(PIP) install --no-compile --no-deps --requirement requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
+test: install ## run every test, and lint beside them
+	@$(MAKE) --no-print-directory --jobs 2 pytest lint
+
 # A process a core, each with whole files: what a module's tests share is made once.
-test: install lint ## run every test
+pytest: install ## run every test, and nothing else
 	@python -m pytest --numprocesses auto --dist loadfile
 
 lint: install ## check style and types
