@@ -65,4 +65,5 @@ def words(sweep: str, *, n: int | None = 1, per_device: int | None, count: int |
 def start(command: Sequence[str], env: Mapping[str, str]) -> "subprocess.Popen[bytes]":
     """Start `words` here, on the far side; it is stopped when the thread that calls this ends."""
     launch = [sys.executable, "-c", LAUNCH, str(os.getpid()), *command]
-    return subprocess.Popen(launch, env={**os.environ, **env}, stdin=subprocess.DEVNULL)
+    own = {name: value for name, value in os.environ.items() if name not in OWN}
+    return subprocess.Popen(launch, env={**own, **env}, stdin=subprocess.DEVNULL)

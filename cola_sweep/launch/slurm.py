@@ -86,7 +86,9 @@ class Task:
     def __call__(self) -> int:
         self._agents = far.start(self.words, {})
         self._ended()
-        return self._agents.wait()
+        if code := self._agents.wait():
+            raise RuntimeError(f"cola-sweep {' '.join(self.words)} ended with {code}")  # so that SLURM says FAILED
+        return 0
 
     def checkpoint(self) -> Any:
         """Called by submitit, in the middle of the above, when the job has to go: stop the trials, and come again."""

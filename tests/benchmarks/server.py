@@ -2,7 +2,7 @@
 
 start      a process of its own until `/ready` answers
 logging    16 runs log 1,000 steps a second together through `file_stream`
-heartbeat  64 agents of one sweep poll as the stock agent does, every 5 s, and their trials log and end
+heartbeat  64 agents of one sweep (--agents N) poll as the stock agent does, every 5 s, and their trials log and end
 hyperband  a run logs epochs and is judged at its rungs against 500 runs of 20 epochs
 runs       the real client reads 10,000 runs whole
 
@@ -34,6 +34,7 @@ from cola_sweep.server.store import Store, agents, projects, runs, streams, swee
 from tests.system.conftest import client_env
 
 PROJECT = "benchmark"
+AGENTS = 64
 SWEEP = """
 method: {method}
 metric: {{name: valid/mcc, goal: maximize}}
@@ -183,7 +184,7 @@ def heartbeat(
     folder: Path,
     method: str,
     *,
-    count: int = 64,
+    count: int = AGENTS,
     before: int = 400,
     rounds: int = 8,
     poll: float = 5.0,
@@ -238,6 +239,11 @@ def heartbeat(
     ]
 
 
+def heartbeats(folder: Path, count: int = AGENTS) -> list[Row]:
+    """Of both kinds of search: the one that costs least, and the one that costs most."""
+    return [row for method in ("random", "bayes") for row in heartbeat(folder, method, count=count)]
+
+
 def hyperband(folder: Path, *, before: int = 500, epochs: int = 20) -> list[Row]:
     """A run that is among the best at every rung, so that it is judged at each post."""
     data_dir = folder / "hyperband"
@@ -280,7 +286,7 @@ def read_runs(folder: Path, *, count: int = 10_000) -> list[Row]:
 PARTS: dict[str, Callable[[Path], list[Row]]] = {
     "start": start,
     "logging": logging,
-    "heartbeat": lambda folder: [*heartbeat(folder, "random"), *heartbeat(folder, "bayes")],
+    "heartbeat": heartbeats,
     "hyperband": hyperband,
     "runs": read_runs,
 }
@@ -296,14 +302,16 @@ def table(rows: list[Row]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.server", description="Measure the server.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)} (default: all)")
-    parts = parser.parse_args().parts or list(PARTS)
+    parser.add_argument("--agents", type=int, default=AGENTS, help="that send heartbeats (default: %(default)s)")
+    args = parser.parse_args()
+    parts = args.parts or list(PARTS)
     if unknown := set(parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         for part in parts:
             print(f"{part} ...", file=sys.stderr)
-            rows += PARTS[part](Path(folder))
+            rows += heartbeats(Path(folder), args.agents) if part == "heartbeat" else PARTS[part](Path(folder))
     print(table(rows))
 
 

@@ -69,7 +69,8 @@ def test_a_job_that_has_to_go_stops_its_trials_and_comes_again(monkeypatch: pyte
 
         waitid = os.waitid
         monkeypatch.setattr(os, "waitid", interrupted)
-        assert task() == 143
+        with pytest.raises(RuntimeError, match=r"^cola-sweep agents e/p/s ended with 143$"):
+            task()
     again = pickle.loads(pickle.dumps(seen[0])).function
     assert (again.words, again._agents) == (["agents", "e/p/s"], None)
 
@@ -102,19 +103,23 @@ def test_agents_are_stopped_when_their_starter_is_gone(folder: Path) -> None:
     said = folder / "said"
     (stand_in / "__init__.py").write_text("")
     (stand_in / "__main__.py").write_text(
-        "import signal, sys\n"
+        "import os, signal, sys\n"
         f"signal.signal(signal.SIGTERM, lambda *_: sys.exit(open({str(said)!r}, 'w').write('stopped')))\n"
-        "print('ready', flush=True)\nsignal.pause()\n"
+        "print(os.environ.get('WANDB_SERVICE'), flush=True)\nsignal.pause()\n"
     )
     script = (
         f"import os, sys; sys.path.insert(0, {str(Path(far.__file__).parents[2])!r})\n"
         f"from cola_sweep.launch import far; far.start([], {{'PYTHONPATH': {str(folder)!r}}}).wait()"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=folder.parent, stdin=subprocess.DEVNULL
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        cwd=folder.parent,
+        stdin=subprocess.DEVNULL,
+        env=os.environ | {"WANDB_SERVICE": "of the process that handed the job over"},
     ) as starter:
         assert starter.stdout
-        assert starter.stdout.readline() == b"ready\n"
+        assert starter.stdout.readline() == b"None\n"
         starter.send_signal(signal.SIGKILL)
         starter.stdout.read()  # to its end, which the agents hold open as long as they run
     assert said.read_text() == "stopped"

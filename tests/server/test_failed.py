@@ -187,6 +187,16 @@ def test_an_agent_whose_trials_fail_alike_at_the_start_is_told_to_go_and_burns_n
     assert state_of(store, sweep) == "FINISHED"
 
 
+def test_why_an_agent_left_can_be_asked_for(store: Store, request: pytest.FixtureRequest) -> None:
+    _, _, bad = two_agents(store)
+    agents.dismiss(store, bad, "the last 2 trials ended alike")
+    ask_server = request.getfixturevalue("ask")
+    query = """{ project(name: "p", entityName: "ada") { sweep(sweepName: "s1") {
+        agents { edges { node { exitReason } } } } } }"""
+    edges = ask_server(query)["project"]["sweep"]["agents"]["edges"]
+    assert [edge["node"]["exitReason"] for edge in edges] == [None, "the last 2 trials ended alike"]
+
+
 def test_a_capped_sweep_does_not_count_them(store: Store) -> None:
     sweep = grid(store, cells=9, run_cap=3)
     good, bad = join(store, sweep), join(store, sweep)
