@@ -75,7 +75,7 @@ def resolve(name: str) -> Checkpoint:
 
 
 def load_tokenizer(checkpoint: Checkpoint) -> "PreTrainedTokenizerBase":
-    """The checkpoint's tokenizer.
+    """The checkpoint's tokenizer, made to pad on the right: the first token of each sentence is then its first place.
 
     Raises:
         UserError: the folder holds none that transformers can read.
@@ -93,6 +93,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> "PreTrainedTokenizerBase":
             f"{WHERE} {checkpoint.name}", rule="its tokenizer has no padding token, so no batch can be made",
             fix="use an encoder, such as BERT or ELECTRA",
         )  # fmt: skip
+    tokenizer.padding_side = "right"
     return tokenizer
 
 

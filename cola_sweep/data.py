@@ -72,23 +72,21 @@ class BatchLoader:
     gives whole batches, which has no `batch_sampler`.
 
     Args:
-        table: `attention_mask` and others, each (rows, longest), and per row `labels` and `index`; all on one device.
+        table: `attention_mask` and others, each (rows, longest), padded on the right, and per row `labels` and `index`;
+            all on one device.
         sampler: positions in the table, a batch each.
         lengths: of the rows, in tokens; always on the CPU, so that no device is waited for.
-        left: whether the table is padded on the left.
         width_step: batches are as wide as a multiple of it, as far as the table goes.
     """
 
     batch_sampler = None
 
     def __init__(
-        self, table: Table, sampler: BucketSampler | Sequence[list[int]], lengths: np.ndarray, *, left: bool = False,
-        width_step: int = 1,
-    ) -> None:  # fmt: skip
+        self, table: Table, sampler: BucketSampler | Sequence[list[int]], lengths: np.ndarray, *, width_step: int = 1
+    ) -> None:
         self.table = table
         self.sampler = sampler
         self.lengths = lengths
-        self.left = left
         self.width_step = width_step
 
     def __len__(self) -> int:
@@ -104,9 +102,8 @@ class BatchLoader:
 
     def _batch(self, rows: Tensor, longest: int) -> dict[str, Tensor]:
         width = -(-longest // self.width_step) * self.width_step
-        columns = slice(-width, None) if self.left else slice(width)
         return {
-            name: (values[rows] if values.ndim == 1 else values[:, columns][rows]).long()
+            name: (values[rows] if values.ndim == 1 else values[:, :width][rows]).long()
             for name, values in self.table.items()
         }
 
@@ -122,7 +119,6 @@ class ColaDataModule(pl.LightningDataModule):
     def __init__(self, config: TrialConfig, corpus: Corpus, tokenizer: "PreTrainedTokenizerBase") -> None:
         super().__init__()
         self.config = config
-        self.left = tokenizer.padding_side == "left"
         tokens = load_tokens(corpus, tokenizer, config.max_length)
         self.train_table = _table(tokens["train"], corpus.train, train_order(len(corpus.train))[: config.train_limit])
         self.valid_table = _table(
@@ -143,9 +139,9 @@ class ColaDataModule(pl.LightningDataModule):
     def _loader(self, table: Table, sampler: BucketSampler | Sequence[list[int]], lengths: np.ndarray) -> BatchLoader:
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         if device.type != "cuda":
-            return BatchLoader(table, sampler, lengths, left=self.left)
+            return BatchLoader(table, sampler, lengths)
         table = placed(table, device, torch.cuda.mem_get_info(device)[0])
-        return BatchLoader(table, sampler, lengths, left=self.left, width_step=GPU_WIDTH_STEP)
+        return BatchLoader(table, sampler, lengths, width_step=GPU_WIDTH_STEP)
 
 
 def _table(tokens: Table, split: Split, kept: Sequence[int]) -> Table:

@@ -37,7 +37,7 @@ def pool(hidden: Tensor, mask: Tensor, how: Pooling) -> Tensor:
     """One vector per sentence, (batch, width): the first token's, or the mean of all tokens that are not padding.
 
     Args:
-        hidden: (batch, length, width).
+        hidden: (batch, length, width); padding is on the right, as `load_tokenizer` sees to.
         mask: (batch, length), 0 where padding.
         how: "cls" or "mean".
     """

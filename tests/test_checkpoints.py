@@ -196,6 +196,16 @@ def test_a_tokenizer_that_cannot_pad_is_refused(tiny_checkpoint, tmp_path):
         load_tokenizer(resolve(str(tmp_path)))
 
 
+def test_a_tokenizer_that_pads_on_the_left_pads_on_the_right_here(tiny_checkpoint, tmp_path):
+    tokenizer = load_tokenizer(resolve(str(tiny_checkpoint)))
+    tokenizer.padding_side = "left"
+    shutil.copytree(tiny_checkpoint, tmp_path, dirs_exist_ok=True)
+    tokenizer.save_pretrained(tmp_path)
+    sentences = ["the cat sleeps .", "the dog"]
+    masks = load_tokenizer(resolve(str(tmp_path)))(sentences, padding=True)["attention_mask"]
+    assert masks == [[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]]
+
+
 def test_a_folder_without_a_tokenizer_is_named(tiny_bert):
     with pytest.raises(UserError, match="its tokenizer cannot be read"):
         load_tokenizer(resolve(str(tiny_bert)))

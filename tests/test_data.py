@@ -176,9 +176,7 @@ def test_a_loader_gives_the_same_batches_each_time_it_is_read():
     assert [batch["index"].tolist() for _ in range(2) for batch in loader] == [[0], [0]]
 
 
-@pytest.mark.parametrize("side", ["right", "left"])
-def test_batches_are_padded_as_the_tokenizer_pads_them(side, tokenizer, monkeypatch):
-    monkeypatch.setattr(tokenizer, "padding_side", side)
+def test_batches_are_padded_as_the_tokenizer_pads_them(tokenizer):
     corpus = load_corpus("synthetic")
     data = ColaDataModule(TrialConfig(train_limit=300, max_length=12), corpus, tokenizer)
     for batch in data.train_dataloader():
@@ -189,16 +187,13 @@ def test_batches_are_padded_as_the_tokenizer_pads_them(side, tokenizer, monkeypa
         assert all(torch.equal(batch[name], expected[name]) for name in expected)
 
 
-@given(st.lists(st.integers(1, 20), min_size=1, max_size=20), st.integers(1, 8), st.booleans())
-def test_widths_go_in_steps_where_asked_and_no_token_is_lost(lengths, step, left):
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=20), st.integers(1, 8))
+def test_widths_go_in_steps_where_asked_and_no_token_is_lost(lengths, step):
     longest = max(lengths)
     mask = torch.tensor([[int(i < length) for i in range(longest)] for length in lengths])
-    mask = mask.flip(1) if left else mask
     table = {"attention_mask": mask, "index": torch.arange(len(lengths))}
     batches = [[row] for row in range(len(lengths))]
-    for batch, length in zip(
-        BatchLoader(table, batches, np.array(lengths), left=left, width_step=step), lengths, strict=True
-    ):
+    for batch, length in zip(BatchLoader(table, batches, np.array(lengths), width_step=step), lengths, strict=True):
         width = batch["attention_mask"].shape[1]
         assert batch["attention_mask"].sum() == length
         assert width == longest or (width % step == 0 and width - length < step)
