@@ -38,12 +38,28 @@ def keep_model(run: "wandb.Run", best: "Best", folder: Path, keep: int) -> None:
     """
     score = {"epoch": best.epoch + 1, **best.metrics}
     in_sweep = run.sweep_id and not run.offline
+    if in_sweep:
+        score = swept_score(run) | score
     if in_sweep and is_outranked(run, score, keep):
         print(f"model: not kept, the sweep has {keep} better ones")
         return
     log_model(run, score, folder)
     if in_sweep:
         remove_surplus(run, keep)
+
+
+def swept_score(run: "wandb.Run") -> dict[str, float]:
+    """What the sweep is after, as the run's summary has it: not every such metric is one of a validation's."""
+    import wandb
+
+    with only_warned("the model's metadata does not have the sweep's metric"):
+        name, goal = sweep_metric(wandb.Api(), run)
+        value = run.summary.get(name)
+        if isinstance(value, Mapping):
+            value = value.get("max" if goal == "maximize" else "min", value.get("last"))
+        if isinstance(value, int | float):
+            return {name: value}
+    return {}
 
 
 def log_model(run: "wandb.Run", score: Mapping[str, Any], folder: Path) -> None:
@@ -76,9 +92,10 @@ def remove_surplus(run: "wandb.Run", keep: int) -> None:
         api = wandb.Api()
         models = sweep_models(api, run)
         for place in behind([model.metadata for model in models], keep, *sweep_metric(api, run)):
-            collection = models[place].collection
-            if not any(is_protected(version) for version in collection.artifacts()):
-                collection.delete()
+            with only_warned(f"{models[place].name} is no longer among the best, and was not deleted"):
+                collection = models[place].collection
+                if not any(is_protected(version) for version in collection.artifacts()):
+                    collection.delete()
 
 
 def is_protected(model: "wandb.Artifact") -> bool:

@@ -18,6 +18,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -131,10 +132,13 @@ def _key(encoder: Any, rows: int, device: torch.device) -> str:
 
 
 def _read(path: Path) -> Probe | None:
-    try:
-        return Probe(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
+    """What `_keep` wrote; None where there is nothing, or something else, which is removed."""
+    with suppress(OSError):
+        try:
+            return Probe(**json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError):
+            path.unlink()
+    return None
 
 
 def _keep(path: Path, probe: Probe) -> Probe:

@@ -9,7 +9,8 @@ import wandb
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cola_sweep.artifacts import behind, is_outranked, is_protected, remove_surplus, sweep_metric
+from cola_sweep import artifacts
+from cola_sweep.artifacts import behind, is_outranked, is_protected, remove_surplus, sweep_metric, swept_score
 
 MCC = ("valid/mcc", "maximize")
 SCORES = st.lists(st.sampled_from([0.1, 0.2, 0.3, math.nan]) | st.floats(-1, 1), max_size=12)
@@ -60,11 +61,54 @@ def test_ranked_is_by_what_the_sweep_is_after(config: dict[str, Any], metric: tu
     assert sweep_metric(api, SimpleNamespace(entity="e", project="p", sweep_id="s")) == metric  # type: ignore[arg-type]
 
 
+def summary_run(summary: dict[str, Any]) -> Any:
+    return SimpleNamespace(id="me", entity="e", project="p", sweep_id="s", summary=summary)
+
+
+@pytest.mark.parametrize(
+    ("goal", "logged", "score"),
+    [
+        ("minimize", {"train/loss_epoch": {"min": 0.2, "last": 0.3}}, {"train/loss_epoch": 0.2}),
+        ("maximize", {"train/loss_epoch": {"min": 0.2, "last": 0.3}}, {"train/loss_epoch": 0.3}),
+        ("minimize", {"train/loss_epoch": 7}, {"train/loss_epoch": 7}),
+        ("minimize", {"train/loss_epoch": "NaN"}, {}),
+        ("minimize", {}, {}),
+    ],
+)
+def test_a_model_is_ranked_by_what_its_sweep_is_after_whatever_that_is(
+    monkeypatch: pytest.MonkeyPatch, goal: str, logged: dict[str, Any], score: dict[str, float]
+) -> None:
+    config = {"metric": {"name": "train/loss_epoch", "goal": goal}}
+    monkeypatch.setattr(wandb, "Api", lambda: SimpleNamespace(sweep=lambda path: SimpleNamespace(config=config)))
+    assert swept_score(summary_run(logged)) == score
+
+
+def test_a_model_that_cannot_be_deleted_keeps_no_other(monkeypatch: pytest.MonkeyPatch, said: list[str]) -> None:
+    deleted: list[str] = []
+
+    def model(name: str, mcc: float) -> Any:
+        def delete() -> None:
+            if name == "second":
+                raise ConnectionError("busy")
+            deleted.append(name)
+
+        collection = SimpleNamespace(delete=delete, artifacts=lambda: [])
+        return SimpleNamespace(name=name, metadata={"valid/mcc": mcc}, collection=collection)
+
+    models = [model("first", 0.9), model("second", 0.1), model("third", 0.2)]
+    monkeypatch.setattr(wandb, "Api", lambda: SimpleNamespace(sweep=lambda path: SimpleNamespace(config={})))
+    monkeypatch.setattr(artifacts, "sweep_models", lambda api, run: models)
+    remove_surplus(summary_run({}), 1)
+    assert deleted == ["third"]
+    (line,) = said
+    assert line == "second is no longer among the best, and was not deleted: busy"
+
+
 def test_a_server_that_refuses_is_a_warning_and_the_model_is_uploaded(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(wandb, "Api", lambda: SimpleNamespace())
     monkeypatch.setattr(wandb, "termwarn", said.append)
-    run: Any = SimpleNamespace(id="me", entity="e", project="p", sweep_id="s")
+    run = summary_run({})
     assert is_outranked(run, {"valid/mcc": 0.5}, 1) is False
     remove_surplus(run, 1)
     assert len(said) == 2

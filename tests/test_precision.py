@@ -71,11 +71,12 @@ def test_of_two_trials_that_measure_at_once_both_follow_one(monkeypatch: pytest.
 
 @pytest.mark.parametrize("content", ["", "{}", '{"fp32_ms": 1'])
 def test_a_cache_that_cannot_be_used_does_no_harm(content: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    measured(monkeypatch, Probe(9.0, 3.0), Probe(9.0, 3.0), Probe(9.0, 3.0))
+    asked = measured(monkeypatch, Probe(9.0, 3.0), Probe(9.0, 2.0), Probe(9.0, 3.0))
     choose("auto", BERT, 8)
     (file,) = cache.rglob("*.json")
     file.write_text(content)
-    assert choose("auto", BERT, 8).name == "bf16"
+    assert choose("auto", BERT, 8) == choose("auto", BERT, 8) == Choice("bf16", Probe(9.0, 2.0))
+    assert len(asked) == 2, "what was damaged is written anew"
     monkeypatch.setenv("COLA_SWEEP_CACHE", str(file))
     assert choose("auto", BERT, 8).name == "bf16"
 
