@@ -9,11 +9,15 @@ Imports nothing of ours but the error; the standard library otherwise.
 
 import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from cola_sweep.errors import UserError
+
+# The stock agent kills a trial 30 s after it asked. What takes longest in an ending is not begun later than this.
+UNHURRIED_SECONDS = 8.0
 
 
 class Stopped(BaseException):
@@ -37,10 +41,17 @@ class StopRequest:
     is only remembered, for `check` to raise at a good moment.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.signum: int | None = None
         self.by_server = False
         self.deferred = False
+        self._clock = clock
+        self._came_at: float | None = None
+
+    @property
+    def is_pressing(self) -> bool:
+        """Whether the first signal came so long ago that whoever sent it may lose patience."""
+        return self._came_at is not None and self._clock() - self._came_at > UNHURRIED_SECONDS
 
     def check(self) -> None:
         """Raises: Stopped: a signal came."""
@@ -51,6 +62,7 @@ class StopRequest:
         """The signal handler. A second Ctrl-C does not wait for the good moment."""
         again = self.signum is not None
         self.signum = self.signum or signum
+        self._came_at = self._clock() if self._came_at is None else self._came_at
         if again and signum == signal.SIGINT:
             raise KeyboardInterrupt
         if not self.deferred:

@@ -1,6 +1,6 @@
 """Where a trial's data, weights and code come from: a mapping in the run's config, and no two sources in one sweep.
 
-Imports checkpoints, config, corpus, errors and tracking; torch, and wandb only to ask about earlier runs.
+Imports checkpoints, config, corpus, errors and tracking; torch and lightning, and wandb only to ask about earlier runs.
 """
 
 import dataclasses
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 
 from cola_sweep.checkpoints import Checkpoint
@@ -74,6 +75,28 @@ def record(run: Any, config: TrialConfig, own: Mapping[str, Any]) -> None:
     run.config.update({KEY: dict(own)}, allow_val_change=True)
 
 
+class LookAgain(pl.Callback):
+    """Compares once more, before the first validation: two trials that begin at once do not see each other's source.
+
+    The younger of them then gives way, before it has a result, and takes its source back: it hinders no later trial.
+
+    Raises:
+        UserError: as `refuse_mixture` has it.
+    """
+
+    def __init__(self, run: Any, config: TrialConfig) -> None:
+        self._run = run
+        self._config = config
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.current_epoch == 0:
+            try:
+                refuse_mixture(self._config, self._run.config[KEY], earlier_configs(self._run, older=True))
+            except UserError:
+                self._run.config.update({KEY: {}}, allow_val_change=True)
+                raise
+
+
 def refuse_mixture(config: TrialConfig, own: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> None:
     """Compare with the other runs of the sweep: same data in all, same weights under the same checkpoint name.
 
@@ -101,9 +124,9 @@ def refuse_mixture(config: TrialConfig, own: Mapping[str, Any], others: Iterable
             )  # fmt: skip
 
 
-def earlier_configs(run: Any) -> list[Mapping[str, Any]]:
-    """The configs of the sweep's first runs and, if this one is resumed, its own; what the API hides is said in a line
-    of warning."""
+def earlier_configs(run: Any, *, older: bool = False) -> list[Mapping[str, Any]]:
+    """The configs of the sweep's first runs, or of those made before this one, and, if this one is resumed, its own;
+    what the API hides is said in a line of warning."""
     import wandb
 
     found: list[Mapping[str, Any]] = [dict(run.config)]
@@ -113,5 +136,8 @@ def earlier_configs(run: Any) -> list[Mapping[str, Any]]:
                 f"{run.entity}/{run.project}", filters={"sweep": run.sweep_id}, order="+created_at",
                 per_page=RUNS_ASKED, lazy=False,
             )  # fmt: skip
-            found += [other.config for other in itertools.islice(runs, RUNS_ASKED) if other.id != run.id]
+            first = list(itertools.islice(runs, RUNS_ASKED))
+            if older:
+                first = list(itertools.takewhile(lambda other: other.id != run.id, first))
+            found += [other.config for other in first if other.id != run.id]
     return found

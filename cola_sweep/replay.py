@@ -54,10 +54,14 @@ def summary(name: str, rows: Sequence[Row]) -> dict[str, float]:
 
 
 def known_rows(run: "wandb.Run") -> int:
-    """How many rows the run has from its logger; what a trial logs in the end, past the logger, is no such row."""
+    """How many rows the run has from its logger; what a trial logs in the end, past the logger, is no such row.
+
+    Rows that come in after this process has opened the run, from the service of one that was killed, do not count:
+    this one's take their places, and are the same.
+    """
     if not run.resumed:
         return 0
     import wandb
 
     path = f"{run.entity}/{run.project}/{run.id}"
-    return sum(not ENDING & row.keys() for row in wandb.Api().run(path).scan_history())
+    return sum(not ENDING & row.keys() for row in wandb.Api().run(path).scan_history(max_step=run.starting_step))

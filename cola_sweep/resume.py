@@ -7,7 +7,7 @@
 `state.json` is put in place last, so whatever moment a kill strikes, the folder holds one whole state or none. Where
 the folder lies, and how it gets to another machine, is for `unfinished`.
 
-Imports callbacks, errors and replay; lightning, and wandb inside functions.
+Imports callbacks, config, errors and replay; lightning, and wandb inside functions.
 """
 
 import hashlib
@@ -24,6 +24,7 @@ import numpy as np
 import pytorch_lightning as pl
 
 from cola_sweep.callbacks import BestEpoch
+from cola_sweep.config import Precision
 from cola_sweep.errors import UserError
 from cola_sweep.replay import Row, TrialLogger
 
@@ -34,10 +35,11 @@ SAVE_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Saved:
-    """Where a trial goes on: Lightning's checkpoint, and the rows of metrics that led there."""
+    """Where a trial goes on: Lightning's checkpoint, the rows of metrics that led there, and in which precision."""
 
     checkpoint: Path | None = None
     rows: Sequence[Row] = ()
+    precision: Precision | None = None
 
 
 class EpochSeed(pl.Callback):
@@ -59,11 +61,12 @@ class SaveEpochs(pl.Callback):
     """
 
     def __init__(
-        self, folder: Path, identity: Mapping[str, Any], best_epoch: BestEpoch, logger: TrialLogger,
-        clock: Callable[[], float] = time.monotonic,
+        self, folder: Path, identity: Mapping[str, Any], precision: Precision, best_epoch: BestEpoch,
+        logger: TrialLogger, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._folder = folder
         self._identity = identity
+        self._precision: Precision = precision
         self._best_epoch = best_epoch
         self._logger = logger
         self._clock = clock
@@ -83,14 +86,15 @@ class SaveEpochs(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._fresh and trainer.is_global_zero:
             parts = [self._fresh, *self._best_epoch.keep()]
-            commit(self._folder, trainer.current_epoch, self._identity, parts, self._logger.rows)
+            commit(self._folder, trainer.current_epoch, self._identity, parts, self._logger.rows, self._precision)
             self._saved_at = self._clock()
         self._fresh = None
 
 
 def commit(
-    folder: Path, epoch: int, identity: Mapping[str, Any], parts: Sequence[Path], rows: Sequence[Row] = ()
-) -> None:
+    folder: Path, epoch: int, identity: Mapping[str, Any], parts: Sequence[Path], rows: Sequence[Row] = (),
+    precision: Precision = "fp32",
+) -> None:  # fmt: skip
     """Make `parts`, files and folders in `folder`, its state; the first is the checkpoint. All else there goes."""
     files = [path for part in parts for path in ([part] if part.is_file() else sorted(part.iterdir()))]
     state = {
@@ -99,6 +103,7 @@ def commit(
         "files": {str(path.relative_to(folder)): digest(path) for path in files},
         "identity": identity,
         "rows": rows,
+        "precision": precision,
     }
     fresh = folder / f"{STATE}.{os.getpid()}"
     fresh.write_text(json.dumps(state), encoding="utf-8")
@@ -117,7 +122,7 @@ def read_state(folder: Path) -> dict[str, Any] | None:
     """What `state.json` says; None if there is none, or none that is whole: then the folder is emptied."""
     try:
         state: dict[str, Any] = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        if {"epoch", "checkpoint", "identity", "rows"} <= state.keys() and all(
+        if {"epoch", "checkpoint", "identity", "rows", "precision"} <= state.keys() and all(
             (folder / name).is_file() and digest(folder / name) == expected for name, expected in state["files"].items()
         ):
             return state
@@ -151,4 +156,4 @@ def find(folder: Path, identity: Mapping[str, Any]) -> Saved:
                 fix=f"put that back, begin another run, or remove {folder}",
             )  # fmt: skip
     print(f"resumed: {state['epoch']} epochs are done")
-    return Saved(folder / state["checkpoint"], state["rows"])
+    return Saved(folder / state["checkpoint"], state["rows"], state["precision"])

@@ -83,8 +83,6 @@ def train(run: "wandb.Run", config: TrialConfig, checkpoint: "Checkpoint", corpu
     data = ColaDataModule(config, corpus, tokenizer)
     weights = class_weights(config.class_weights, corpus.train.labels)
     model = AcceptabilityModel(load_encoder(checkpoint, config.dropout), config, corpus.valid.domains, weights)
-    precision = choose(config.precision, model.encoder.config, config.batch_size)
-    print(f"precision: {precision}")
     batches = len(data.train_dataloader())
     define_metrics(run)
 
@@ -93,14 +91,17 @@ def train(run: "wandb.Run", config: TrialConfig, checkpoint: "Checkpoint", corpu
         cost = Cost(EnergyMeter())
         identity = provenance.identity(config, checkpoint, corpus)
         begun = resume.find(folder, identity)
+        precision = choose(begun.precision or config.precision, model.encoder.config, config.batch_size)
+        print(f"precision: {precision}")
         logger = TrialLogger(run, begun.rows)
         reactions = [
             callbacks.FailOnDivergence(),  # first: an epoch that diverged is never the best
             best_epoch,
             *([EarlyStopping(config.patience)] if config.patience else []),
             cost,
+            provenance.LookAgain(run, config),
             resume.EpochSeed(config.seed),
-            resume.SaveEpochs(folder, identity, best_epoch, logger),
+            resume.SaveEpochs(folder, identity, precision.name, best_epoch, logger),
             callbacks.StopOnRequest(stop),
             *([] if sys.stderr.isatty() else [callbacks.EpochLines()]),
         ]
@@ -126,7 +127,10 @@ def train(run: "wandb.Run", config: TrialConfig, checkpoint: "Checkpoint", corpu
                 run.log(cost.totals())
                 if best_epoch.best and best_epoch.model:
                     log_best(run, best_epoch.best, corpus.valid)
-                    keep_model(run, best_epoch.best, best_epoch.model, config.keep_models)
+                    if in_sweep() and stop.is_pressing:
+                        print("model: not kept, its upload may take longer than the agent waits")
+                    else:
+                        keep_model(run, best_epoch.best, best_epoch.model, config.keep_models)
         stop.check()
         if trainer.interrupted or best_epoch.best is None:
             logged = ", ".join(sorted(trainer.callback_metrics)) or "nothing"

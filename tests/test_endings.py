@@ -2,7 +2,15 @@ import signal
 
 import pytest
 
-from cola_sweep.endings import Stopped, StopRequest, TrialFailed, exit_code, memory_failures, stop_requests
+from cola_sweep.endings import (
+    UNHURRIED_SECONDS,
+    Stopped,
+    StopRequest,
+    TrialFailed,
+    exit_code,
+    memory_failures,
+    stop_requests,
+)
 from cola_sweep.errors import UserError
 
 
@@ -47,6 +55,19 @@ def test_a_second_interrupt_does_not_wait_and_a_second_sigterm_does() -> None:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         assert stop.signum == signal.SIGTERM
+
+
+def test_a_stop_is_pressing_some_seconds_after_its_first_signal() -> None:
+    now = 100.0
+    stop = StopRequest(lambda: now)
+    stop.deferred = True
+    assert not stop.is_pressing
+    stop.receive(signal.SIGTERM)
+    now += UNHURRIED_SECONDS - 1
+    assert not stop.is_pressing
+    stop.receive(signal.SIGTERM)  # as the agent's next heartbeat brings it
+    now += 2
+    assert stop.is_pressing
 
 
 def test_handlers_come_back() -> None:

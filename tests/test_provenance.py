@@ -1,4 +1,5 @@
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ from cola_sweep.checkpoints import Checkpoint
 from cola_sweep.config import TrialConfig
 from cola_sweep.corpus import Corpus, Split
 from cola_sweep.errors import UserError
-from cola_sweep.provenance import describe, earlier_configs, git_commit, refuse_mixture
+from cola_sweep.provenance import LookAgain, describe, earlier_configs, git_commit, refuse_mixture
 
 SPLIT = Split(("A.",), (1,), ("s",), ("in",))
 CORPUS = Corpus("CoLA from folder x (1 train, 1 dev)", "folder", "f" * 64, SPLIT, SPLIT)
@@ -81,6 +82,22 @@ def test_earlier_runs_are_asked_for_once_and_this_one_is_as_it_was_begun(monkeyp
     monkeypatch.setattr(wandb, "Api", Api)
     assert earlier_configs(RUN) == [{"own": 1}, {"a": 1}]
     assert asked == [("e/p", {"sweep": "abc"}, False)]
+
+
+@pytest.mark.parametrize(("place", "gives_way"), [(0, False), (1, True)])
+def test_of_two_trials_that_began_at_once_with_two_sources_the_younger_gives_way(
+    monkeypatch: pytest.MonkeyPatch, place: int, gives_way: bool
+) -> None:
+    runs = [SimpleNamespace(id="they", config=other(data_fingerprint="0" * 64, data="synthetic"))]
+    runs.insert(place, SimpleNamespace(id="me", config=other()))
+    monkeypatch.setattr(wandb, "Api", lambda: SimpleNamespace(runs=lambda path, **query: iter(runs)))
+    config = wandb.Config()
+    config.update(other())
+    look: Any = LookAgain(SimpleNamespace(**vars(RUN) | {"config": config}), CONFIG)
+    look.on_validation_start(SimpleNamespace(current_epoch=1), None)
+    with pytest.raises(UserError, match="used 'synthetic'") if gives_way else nullcontext():
+        look.on_validation_start(SimpleNamespace(current_epoch=0), None)
+    assert config["provenance"] == ({} if gives_way else OWN)
 
 
 def test_a_silent_api_is_a_warning_of_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,8 +60,9 @@ def test_best_and_last_by_the_words_of_the_rule() -> None:
 
 @pytest.mark.parametrize("resumed", [True, False])
 def test_rows_of_the_logger_are_told_from_those_of_the_end(monkeypatch: pytest.MonkeyPatch, resumed: bool) -> None:
-    history = [{"valid/mcc": 0.1}, {"train/loss_step": 0.5}, {"cost/seconds": 3.0}, {"predictions": {}}]
-    api = SimpleNamespace(run=lambda path: SimpleNamespace(scan_history=lambda: history))
+    late = {"train/loss_step": 0.4}  # from the service of a process that was killed, after this one opened the run
+    history = [{"valid/mcc": 0.1}, {"train/loss_step": 0.5}, {"cost/seconds": 3.0}, {"predictions": {}}, late]
+    api = SimpleNamespace(run=lambda path: SimpleNamespace(scan_history=lambda max_step: history[:max_step]))
     monkeypatch.setattr("wandb.Api", lambda: api)
-    run: Any = SimpleNamespace(entity="e", project="p", id="r", resumed=resumed)
+    run: Any = SimpleNamespace(entity="e", project="p", id="r", resumed=resumed, starting_step=4)
     assert replay.known_rows(run) == (2 if resumed else 0)

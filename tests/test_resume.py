@@ -19,13 +19,13 @@ def write(folder: Path, epoch: int = 2, best: int = 1) -> Path:
     checkpoint.write_text(f"checkpoint {epoch}")
     model.mkdir(exist_ok=True)
     (model / "weights").write_text(f"weights {best}")
-    commit(folder, epoch, IDENTITY, [checkpoint, model], ROWS)
+    commit(folder, epoch, IDENTITY, [checkpoint, model], ROWS, "bf16")
     return checkpoint
 
 
 def test_what_was_written_is_found(tmp_path: Path) -> None:
     checkpoint = write(tmp_path)
-    assert find(tmp_path, IDENTITY) == Saved(checkpoint, [[{"valid/mcc": 0.1 + 0.2}, 6]])
+    assert find(tmp_path, IDENTITY) == Saved(checkpoint, [[{"valid/mcc": 0.1 + 0.2}, 6]], "bf16")
 
 
 def test_without_a_state_a_trial_begins_anew(tmp_path: Path, said: list[str]) -> None:

@@ -350,6 +350,21 @@ def test_in_a_sweep_the_runs_config_decides(
     assert steps == [6 * epoch - 1 for epoch in range(1, len(scores) + 1)], "12 batches, two to a step"
 
 
+@pytest.mark.parametrize(("seconds", "kept"), [(60.0, True), (-1.0, False)])
+def test_a_stopped_trial_keeps_its_model_while_the_agent_still_waits(
+    swept: Any, flags: list[str], tmp_path: Path, in_step: Any, monkeypatch: pytest.MonkeyPatch, seconds: float,
+    kept: bool,
+) -> None:  # fmt: skip
+    words = (flag.removeprefix("--").split("=") for flag in flags)
+    swept(**{name.replace("-", "_"): value for name, value in words})
+    monkeypatch.setattr("cola_sweep.endings.UNHURRIED_SECONDS", seconds)
+    in_step(8, lambda: signal.raise_signal(signal.SIGTERM))
+    assert main([]) == 143
+    run = read_offline_run(tmp_path)
+    assert len(run.table("predictions")[1]) == VALID_ROWS
+    assert ("model" in run.artifacts) is kept
+
+
 def test_in_a_sweep_a_bad_config_fails_the_run(swept: Any, tmp_path: Path, capsys: Any) -> None:
     swept(learning_rate=1e-4)
     assert run_main(lambda: main([])) == 2

@@ -19,9 +19,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytorch_lightning as pl
 import wandb
+from pytorch_lightning.demos.boring_classes import BoringModel
 
 from cola_sweep import model, resume, train
+from cola_sweep.callbacks import StopOnRequest
+from cola_sweep.endings import Stopped, StopRequest
 from cola_sweep.replay import ENDING
 from cola_sweep.server import process
 from cola_sweep.warm_server import PRELOAD, fill_caches, import_all
@@ -59,6 +63,38 @@ def attempt(
         sys.stdout.flush()
         os._exit(code)
     return code
+
+
+class Told(StopOnRequest):
+    """Has a stop come to the second rank in the fourth step, and writes down at which step each rank ends."""
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *rest: Any) -> None:
+        if (trainer.global_rank, trainer.global_step) == (1, 4):
+            self._request.receive(signal.SIGTERM)
+        try:
+            super().on_train_batch_end(trainer, *rest)
+        except Stopped as stop:
+            Path(f"rank-{trainer.global_rank}").write_text(json.dumps([trainer.global_step, stop.signum]))
+            raise
+
+
+def two_ranks() -> list[Any]:
+    """Where two processes of one fit end when one of them is told to: step and signal of each."""
+    if pid := os.fork():
+        os.waitpid(pid, 0)
+        return [json.loads(path.read_text()) for path in sorted(Path().glob("rank-*"))]
+    try:
+        request = StopRequest()
+        request.deferred = True
+        trainer = pl.Trainer(
+            accelerator="cpu", devices=2, strategy="ddp_fork", max_epochs=1, callbacks=[Told(request)], logger=False,
+            enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=False,
+        )  # fmt: skip
+        trainer.fit(BoringModel())
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(0)
 
 
 def back_again(data_dir: Path, port: int) -> None:
@@ -109,10 +145,11 @@ def main(corpus: str, checkpoint: str, data_dir: str) -> None:
     run = wandb.Api().run("interrupted/cut")
     between = {"state": run.state, "sent": [file.name for file in run.files(pattern="resume/%")]}
     codes.append(attempt("cut", flags, {}, folder="there"))
+    ranks = two_ranks()
     left = [str(path) for path in Path().glob("*/wandb/trials/*")]
     runs = {run_id: look(run_id) for run_id in ("whole", "alone", "cut")}
     imports = json.loads(Path("whole.imports").read_text())
-    print(json.dumps({"codes": codes, "between": between, "left": left, "imports": imports, **runs}))
+    print(json.dumps({"codes": codes, "between": between, "left": left, "imports": imports, "ranks": ranks, **runs}))
 
 
 if __name__ == "__main__":

@@ -55,3 +55,7 @@ def test_what_a_warm_trial_needs_is_imported_ahead(seen: Any) -> None:
     made_up = {"transformers.models.align", "transformers.models.bert.tokenization_bert_fast"}
     looked_up = {"wandb.sdk.artifacts._generated.operations", "wandb.wandb_run"}
     assert set(seen["imports"]) <= made_up | looked_up
+
+
+def test_a_stop_of_one_rank_ends_all_at_the_same_step(seen: Any) -> None:
+    assert seen["ranks"] == [[4, 15], [4, 15]]
