@@ -85,6 +85,7 @@ def load_corpus(name: str) -> Corpus:
 
 @functools.cache
 def synthetic_corpus() -> Corpus:
+    """The corpus of this project's own grammar, made once in a process: a warm server's trials inherit it."""
     title = f"synthetic acceptability corpus, seed {SYNTHETIC_SEED}"
     return _corpus("synthetic", title, *synthetic.generate(SYNTHETIC_SEED))
 
