@@ -6,6 +6,7 @@ from urllib.parse import quote
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from cola_sweep.server import trials
 from cola_sweep.server.store import projects, runs, sweeps
 from cola_sweep.server.store.projects import Project
 from cola_sweep.server.store.runs import Run
@@ -37,6 +38,12 @@ def in_project(project: Project, *parts: str) -> str:
 def trail(project: Project) -> tuple[Link, ...]:
     """The way to what lies in a project."""
     return (Link(project.entity, href(project.entity)), Link(project.name, in_project(project)))
+
+
+def title(sweep: Sweep) -> str:
+    """What people call a sweep: the name it was given, or its file gives, or its short one."""
+    spec = trials.spec_of(sweep.config)
+    return sweep.display_name or (spec and spec.name) or sweep.name
 
 
 def project_of(request: Request) -> Project:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from cola_sweep.server import states, trials
 from cola_sweep.server.history_keys import flat
 from cola_sweep.server.pages.frame import Feed, Page
-from cola_sweep.server.pages.places import Link, href, in_project, project_of
+from cola_sweep.server.pages.places import Link, href, in_project, project_of, title
 from cola_sweep.server.pages.trials import elapsed
 from cola_sweep.server.store import Store, lists, runs, sweeps
 from cola_sweep.server.store.projects import Project
@@ -32,7 +32,7 @@ def page(request: Request) -> Page:
     store, project = request.state.store, project_of(request)
     of_sweeps = [
         (
-            Link(sweep.display_name or sweep.name, in_project(project, "sweeps", sweep.name)),
+            Link(title(sweep), in_project(project, "sweeps", sweep.name)),
             sweep.state,
             sweep.method,
             sweep.created_at,
@@ -110,7 +110,7 @@ def _sweep(store: Store, sweep: Sweep) -> dict[str, Any]:
     metric = spec.metric if spec else None
     members = runs.outlines(store, sweep.id)
     return {
-        "id": sweep.name, "name": sweep.display_name or sweep.name, "state": sweep.state, "method": sweep.method,
+        "id": sweep.name, "name": title(sweep), "state": sweep.state, "method": sweep.method,
         "runs": len(members), "metric": metric.name if metric else None, "best": trials.best_value(members, metric),
         "since": sweep.created_at,
     }  # fmt: skip

@@ -10,7 +10,7 @@ from cola_sweep.server import dispatch, states
 from cola_sweep.server.pages import frame
 from cola_sweep.server.pages.frame import Feed, Page
 from cola_sweep.server.pages.importance import importance
-from cola_sweep.server.pages.places import Link, in_project, project_of, sweep_of, trail
+from cola_sweep.server.pages.places import Link, in_project, project_of, sweep_of, title, trail
 from cola_sweep.server.pages.trials import MOVES, data, moves
 from cola_sweep.server.store import lists, runs
 
@@ -34,7 +34,7 @@ def page(request: Request) -> Page:
         "runs_at": in_project(project, "runs", ""),
         "moves": [(wanted, *MOVES[wanted], wanted in moves(sweep.state)) for wanted in MOVES],
     }
-    return Page("sweep.html.j2", sweep.display_name or sweep.name, trail(project), values)
+    return Page("sweep.html.j2", title(sweep), trail(project), values)
 
 
 def live(request: Request) -> Feed:

@@ -1,7 +1,8 @@
 // Following a feed: short polls, each answered with 304 while nothing has changed.
 
 const PERIOD = 2000;
-const SHARE = 20; // of the time from one answer to the next, the server works on at most one part in so many
+const SHARE = 20; // a slow answer is asked for again after so many times as long, so that a page takes little of a server
+const LONGEST = 10000;
 
 /**
  * Call `show(data)` with a feed's data now and whenever they change, until `data.live` is false.
@@ -28,7 +29,7 @@ export async function follow(address, show, status) {
         return;
       }
       status.textContent = "";
-      wait = Math.max(PERIOD, SHARE * (performance.now() - asked));
+      wait = Math.min(LONGEST, Math.max(PERIOD, SHARE * (performance.now() - asked)));
     } catch (error) {
       if (!(error instanceof TypeError)) throw error; // a mistake of ours, not the network
       status.textContent = "The server does not answer; it is asked again.";

@@ -10,7 +10,7 @@ const { address, runs } = main.querySelector("[data-address]").dataset;
 const at = (id) => document.getElementById(id);
 let showTrials = null; // made with the first trial, in the place of what says how to start one
 const OPEN = new Set(["pending", "running", "preempting"]);
-let drawn = "", asked = -1;
+let drawn = "", asked = -1, open = 0;
 
 follow(address, (data) => {
   const valued = data.trials.filter((trial) => typeof trial.value === "number");
@@ -27,11 +27,17 @@ follow(address, (data) => {
   drawn = now;
 }, at("status"));
 
+main.querySelector(".steer")?.addEventListener("submit", (event) => {
+  const what = open > 1 ? `the ${open} trials` : "the trial", they = open > 1 ? "them go on to their ends" : "it go on to its end";
+  if (event.submitter.value === "CANCELED" && open && !confirm(`Cancel ends ${what} under way. Stop lets ${they}.`)) event.preventDefault();
+});
+
 const link = (trial) => el("a", { href: runs + encodeURIComponent(trial.id) }, trial.name);
 
 function facts(data, best) {
   at("state").replaceChildren(state(data.state));
   for (const button of document.querySelectorAll("button[name=state]")) button.disabled = !data.moves.includes(button.value);
+  open = data.trials.filter((trial) => OPEN.has(trial.state)).length;
   const count = (test) => data.trials.filter(test).length.toLocaleString("en");
   const fact = (title, ...what) => el("div", {}, el("dt", {}, title), el("dd", {}, ...what));
   at("facts").replaceChildren(
