@@ -56,6 +56,7 @@ def main(args: argparse.Namespace) -> int:
     require_positive("--count", args.count)
     if args.slurm and args.on != "slurm":
         raise UserError("--slurm", got=args.slurm[0], rule="is for --on slurm", fix="add --on slurm")
+    settings = {"settings": read_settings(args.slurm)} if args.on == "slurm" else {}
     if args.on == "local":
         hub_answers()  # one look for all trials, which inherit the answer
     env = dict(os.environ)  # now: what wandb adds when it connects is for this process alone
@@ -66,7 +67,6 @@ def main(args: argparse.Namespace) -> int:
     from cola_sweep.launch import far
 
     place = import_module(f"cola_sweep.launch.{args.on}")
-    settings = {"settings": read_settings(args.slurm)} if args.on == "slurm" else {}
     code: int = place.run(path_of(sweep), env=far.environment(env), **how, **settings)
     return code
 
