@@ -141,18 +141,15 @@ def compare_configurations(
     return SeedComparison(difference, means, seeds, rule, first_setting or {}, second_setting or {})
 
 
-def interval_over_seeds(labels: Labels, predicted: Labels) -> stats.Interval:
-    """95 % interval of a configuration's mean MCC over seeds and sentences; predictions of shape (seeds, n)."""
-    weights = np.full(len(predicted), 1 / len(predicted))
-    return _interval(labels, predicted, weights, _seed_variances(_values(labels, predicted)))
-
-
 def _values(labels: Labels, rows: Labels) -> npt.NDArray[np.float64]:
     return stats.mcc(np.stack([stats.confusion(labels, row) for row in rows]))
 
 
 def _seed_variances(*arms: npt.NDArray[np.float64]) -> list[tuple[float, int]]:
-    """Variance of each arm's mean that the seeds bring, with its degrees of freedom; one term if one is borrowed."""
+    """Variance of each arm's mean that the seeds bring, with its degrees of freedom; one term if one is borrowed.
+
+    As in Welch (1947), Biometrika 34, 28-35: s^2 / m, each with its own s.
+    """
     if all(len(arm) > 1 for arm in arms):
         return [(float(arm.var(ddof=1)) / len(arm), len(arm) - 1) for arm in arms]
     seen = [arm for arm in arms if len(arm) > 1]

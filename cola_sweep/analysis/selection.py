@@ -87,7 +87,7 @@ class Transfer:
 
 
 def optimism(aligned: Aligned | None, ranked: pd.DataFrame, *, seed: int = 0) -> Optimism | str:
-    """Select on a resample of the sentences, score on the sentences it lacks; or why that cannot be done.
+    """What to expect of the best run where other sentences measure it, as `choose_again` has it; or why nothing.
 
     Args:
         aligned: predictions of the best runs, best first.
@@ -160,6 +160,8 @@ def _weighted_mcc(weights: stats.Counts, labels: stats.Counts, predicted: stats.
 
 def transfer(ranked: pd.DataFrame) -> Transfer | str:
     """The best run of each domain, seen from the other domain; or why that cannot be told.
+
+    The correlation is Spearman's (1904), American Journal of Psychology 15, 72-101: of the ranks, equal values sharing.
 
     Args:
         ranked: with `id`, `name`, `mcc_in` and `mcc_out`.

@@ -113,12 +113,13 @@ def test_with_one_run_each_only_sentences_count_and_the_rule_says_so() -> None:
     assert "run once" in seeds.compare_configurations(*world(4, 1, 3)).rule
 
 
-def test_interval_of_one_configuration_widens_with_the_seeds() -> None:
-    labels, good, bad = world(5, 1, 1, better=1.0)
-    apart = seeds.interval_over_seeds(labels, np.concatenate([good, bad]))
-    same = seeds.interval_over_seeds(labels, np.concatenate([bad, bad]))
-    assert apart.value == pytest.approx(np.mean(seeds._values(labels, np.concatenate([good, bad]))))
-    assert apart.high - apart.low > 2 * (same.high - same.low)
+def test_where_sentences_move_nothing_the_interval_is_welchs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seeds, "_jackknife_variance", lambda *_: 0.0)
+    labels, first, second = world(5, 3, 5, sd=0.4)
+    gap = seeds.compare_configurations(labels, first, second).difference
+    values = [seeds._values(labels, rows) for rows in (first, second)]
+    theirs = scipy_stats.ttest_ind(*values, equal_var=False).confidence_interval(0.95)
+    assert (gap.low, gap.high) == pytest.approx((theirs.low, theirs.high))
 
 
 def test_classifiers_that_never_differ_have_no_interval() -> None:

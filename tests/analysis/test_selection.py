@@ -102,7 +102,8 @@ def test_a_configuration_is_chosen_by_its_best_run_where_that_is_what_won() -> N
     by_mean = selection.choose_again(aligned, [steady, lucky])
     assert by_best is not None
     assert by_mean is not None
-    assert by_best.shares.tolist() == by_mean.shares.tolist() == [1.0, 0.0]
+    assert by_best.shares[0] > 0.95, "of the lucky one"
+    assert by_mean.shares[0] > 0.95, "of the steady one"
     assert selection.choose_again(aligned, [lucky]) is None
 
 
