@@ -87,12 +87,12 @@ def train(run: "wandb.Run", config: TrialConfig, checkpoint: "Checkpoint", corpu
     define_metrics(run)
 
     with trial_folder(run) as folder:
-        best_epoch = callbacks.BestEpoch(folder, tokenizer)
-        cost = Cost(EnergyMeter())
         identity = provenance.identity(config, checkpoint, corpus)
         begun = resume.find(folder, identity)
         precision = choose(begun.precision or config.precision, model.encoder.config, config.batch_size)
         print(f"precision: {precision}")
+        best_epoch = callbacks.BestEpoch(folder, tokenizer)
+        cost = Cost(EnergyMeter())
         logger = TrialLogger(run, begun.rows)
         reactions = [
             callbacks.FailOnDivergence(),  # first: an epoch that diverged is never the best
