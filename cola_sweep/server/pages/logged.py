@@ -34,6 +34,7 @@ _PAGE = {
     "content-security-policy": "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; "
     "style-src 'unsafe-inline'; img-src data: blob:; media-src data: blob:; font-src data:; frame-ancestors 'self'",
     "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
 }
 
 

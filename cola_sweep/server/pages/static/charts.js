@@ -25,11 +25,13 @@ export function whenSeen(section, selector, show) {
 export async function showChart(figure, base) {
   const plot = figure.querySelector(".plot");
   const draw = async (step) => {
+    const current = begun(figure);
     const query = new URLSearchParams({ key: figure.dataset.key, ...(step !== null && { step }) });
-    const answer = await (await fetch(`${base}/chart?${query}`, { headers: { accept: "application/json" } })).json();
+    const answer = await ask(`${base}/chart?${query}`);
+    if (!current()) return answer.steps ?? [];
     if (answer.spec) {
       try {
-        await embed(plot, answer.spec);
+        await embed(plot, answer.spec, current);
       } catch (error) {
         say(plot, `This chart cannot be drawn: ${error.message}.`);
       }
@@ -41,7 +43,23 @@ export async function showChart(figure, base) {
   stepped(figure, await draw(chosen(figure)), draw);
 }
 
-async function embed(plot, spec) {
+/** A feed's data; where there are none, `error` says why. */
+async function ask(address) {
+  try {
+    return await (await fetch(address, { headers: { accept: "application/json" } })).json();
+  } catch {
+    return { error: "the server did not answer, reload the page to try again" };
+  }
+}
+
+/** Whether nothing was begun for a figure since: what comes late must not come over what is newer. */
+function begun(figure) {
+  const mine = (figure.turn ?? 0) + 1;
+  figure.turn = mine;
+  return () => figure.turn === mine;
+}
+
+async function embed(plot, spec, current) {
   await import("./vega.js");
   const composed = ["hconcat", "vconcat", "concat", "facet", "repeat", "spec"].some((part) => part in spec);
   const lite = !/\/vega\/v\d/.test(spec.$schema);
@@ -52,6 +70,7 @@ async function embed(plot, spec) {
     mode: lite ? "vega-lite" : "vega", ast: true, actions: false, renderer: "svg", defaultStyle: false,
     tooltip: { disableDefaultStyle: true }, loader: NOTHING_ELSEWHERE, config: theme(), logLevel: 0,
   });
+  if (!current()) return;
   delete plot.dataset.wait;
   plot.replaceChildren(holder);
 }
@@ -76,10 +95,10 @@ function theme() {
 
 /** A figure with media: pictures, sounds, films, pages, and links to what a browser does not show. */
 export async function showMedia(figure, base) {
-  const plot = figure.querySelector(".plot"), key = figure.dataset.key;
-  const answer = await (await fetch(`${base}/media?${new URLSearchParams({ key })}`, { headers: { accept: "application/json" } })).json();
-  const steps = answer.steps ?? [];
-  if (!steps.length) return say(plot, "Its files have not arrived yet.");
+  const plot = figure.querySelector(".plot"), key = figure.dataset.key, current = begun(figure);
+  const answer = await ask(`${base}/media?${new URLSearchParams({ key })}`), steps = answer.steps ?? [];
+  if (!current()) return;
+  if (!steps.length) return say(plot, answer.error ? `This cannot be shown: ${answer.error}.` : "Its files have not arrived yet.");
   const show = (step) => {
     const { items, bars } = steps.find((at) => at.step === step) ?? steps.at(-1);
     delete plot.dataset.wait;

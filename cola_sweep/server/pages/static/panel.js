@@ -15,7 +15,7 @@ export function curvePanel(section, tools, sources) {
   const figures = [...section.querySelectorAll(".curve")];
   const loaded = new Map(); // figure -> for each source {axes, points}
   const seen = new Set();
-  let asked = false;
+  let asked = false, turn = 0; // a refresh begins a new turn; what an older one still fetches is out of date
 
   const paint = (figure) => {
     const plot = figure.querySelector(".plot");
@@ -40,11 +40,13 @@ export function curvePanel(section, tools, sources) {
   };
 
   const fetchPoints = async (some, stream) => {
+    const mine = turn;
     const query = new URLSearchParams([["stream", stream], ...some.map((figure) => ["key", figure.dataset.key])]);
     const answers = await Promise.all(sources.map(async ({ base }) => {
       const answer = await fetch(`${base}/curves?${query}`, { headers: { accept: "application/json" } });
       return answer.ok ? answer.json() : null;
     })).catch(() => null);
+    if (mine !== turn) return;
     for (const figure of some) {
       if (!answers?.some(Boolean)) {
         figure.querySelector(".plot").replaceChildren(el("p", { class: "empty" }, "The server did not answer. Reload the page to try again."));
@@ -82,7 +84,7 @@ export function curvePanel(section, tools, sources) {
   });
 
   if (tools?.elements.find.value) filter();
-  return () => { loaded.clear(); ask(); };
+  return () => { turn++; loaded.clear(); ask(); };
 }
 
 /** [x, y] of each point along an axis; the points of several processes may cross, so they are put in its order. */

@@ -44,8 +44,25 @@ function consoleOf(section) {
   return () => {};
 }
 
-/** Take over what the server now says of the run. */
+let renewing = false, again = false;
+
+/** `takeOver`, one after another: an older answer must not come over a newer one. */
 async function renew() {
+  again = true;
+  if (renewing) return;
+  renewing = true;
+  try {
+    while (again) {
+      again = false;
+      await takeOver();
+    }
+  } finally {
+    renewing = false;
+  }
+}
+
+/** Take over what the server now says of the run. */
+async function takeOver() {
   const answer = await fetch(location.href, { headers: { accept: "text/html" } });
   if (!answer.ok) return;
   const now = new DOMParser().parseFromString(await answer.text(), "text/html");
