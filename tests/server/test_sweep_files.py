@@ -69,6 +69,8 @@ def with_q(constraints: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[
 FINITE = (
     st.builds(lambda value: {"value": value}, JSON)
     | st.builds(lambda values: {"values": values}, st.lists(JSON, min_size=1, max_size=4))
+    | named("constant", st.builds(lambda value: {"value": value}, JSON))
+    | named("categorical", st.builds(lambda values: {"values": values}, st.lists(JSON, min_size=1, max_size=4)))
     | WHOLE
     | named("int_uniform", WHOLE)
     | named("q_uniform", STEPPED)
@@ -87,9 +89,14 @@ ENDLESS = (
     | named("q_normal", with_q(NORMALS))
     | named("q_log_normal", with_q(NORMALS))
     | named("q_beta", with_q(BETAS))
-    | st.builds(
-        lambda values: {"values": values, "probabilities": [1 / len(values)] * len(values)},
-        st.lists(JSON, min_size=1, max_size=4),
+    | named("q_log_uniform", with_q(pairs(floats(1, 8))))
+    | st.lists(st.tuples(JSON, st.integers(0, 3)), min_size=1, max_size=4)
+    .filter(lambda weighted: any(weight for _, weight in weighted))
+    .map(
+        lambda weighted: {
+            "values": [value for value, _ in weighted],
+            "probabilities": [weight / sum(w for _, w in weighted) for _, weight in weighted],
+        }
     )
 )
 
@@ -143,9 +150,11 @@ def lies_in(entry: Mapping[str, Any], value: Any) -> bool:
         inner = entry["parameters"]
         return value.keys() == inner.keys() and all(lies_in(inner[name], value[name]) for name in inner)
     if "value" in entry or "values" in entry:
-        return canonical(value) in map(canonical, entry.get("values") or [entry["value"]])
+        values = entry.get("values") or [entry["value"]]
+        weights = entry.get("probabilities") or [1] * len(values)
+        return canonical(value) in {canonical(v) for v, weight in zip(values, weights, strict=True) if weight}
     low, high, kind = entry.get("min", -math.inf), entry.get("max", math.inf), entry.get("distribution", "")
-    if kind == "log_uniform":
+    if kind in ("log_uniform", "q_log_uniform"):
         low, high = math.exp(low), math.exp(high)
     if kind == "inv_log_uniform":
         low, high = math.exp(-high), math.exp(-low)
