@@ -46,6 +46,8 @@ FILE_STREAM_LIMIT = 32 * 2**20
 TICK_SECONDS = 15.0
 # Often, so that each time is short and no commit comes to do it, which would let a heartbeat wait for the disk.
 CHECKPOINT_SECONDS = 1.0
+# Distinct fields that are counted though nobody resolves them: beyond so many it is nonsense that is sent.
+MOST_UNKNOWN = 1000
 # Requests wait for the one writer or for a suggestion in these; more would only wait elsewhere.
 THREADS = 32
 
@@ -105,7 +107,7 @@ def create_app(store: Store, blobs: Blobs, *, search_seed: int | None = None, pr
 
 
 class UnknownFields:
-    """Counts the fields that clients ask for and nobody resolves; names each once in the log."""
+    """Counts the fields that clients ask for and nobody resolves; names each once in the log. The first thousand do."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -116,10 +118,12 @@ class UnknownFields:
     def add(self, fields: Counter[str], operation: str) -> None:
         """Count the fields that one operation asked for in vain."""
         with self._lock:
-            for name in fields.keys() - self._seen:
-                log.warning("unknown field %s, asked for by %s", name, operation)
-            self._seen |= fields.keys()
-            self._new += fields
+            for name, times in fields.items():
+                if name not in self._seen and len(self._seen) < MOST_UNKNOWN:
+                    log.warning("unknown field %s, asked for by %s", name, operation)
+                    self._seen.add(name)
+                if name in self._seen:
+                    self._new[name] += times
 
     def save(self) -> None:
         """Add what came since the last call to the records."""

@@ -1,0 +1,157 @@
+"""Whatever is sent, the server refuses it in words: no failure, no growth, and nobody else's records touched.
+
+`COLA_SWEEP_FUZZ=10000`, or `python -m tests.drills --fuzz 10000`, for as many examples of each kind.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cola_sweep.server import ids
+from cola_sweep.server.app import MOST_UNKNOWN
+from cola_sweep.server.store.settings import unknown_fields
+from tests.server.fuzzing import GRID, JSON, LEAF, NASTY, OWN, READ, Target, inputs, mutations, operations, target
+
+EXAMPLES = int(os.environ.get("COLA_SWEEP_FUZZ", "40"))
+fuzz = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
+)
+LINES = st.lists(
+    st.text(max_size=10) | st.sampled_from(['{"_step": 1, "m": NaN}', "{}", "[", '{"_step": 1e400}']) | LEAF
+)
+PART = st.fixed_dictionaries({}, optional={"offset": st.integers(0, 9) | NASTY, "content": LINES | NASTY}) | JSON
+FILES = st.sampled_from(["wandb-history.jsonl", "wandb-events.jsonl", "wandb-summary.json", "output.log", "other"])
+STREAM = (
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "files": st.dictionaries(FILES | st.text(max_size=5), PART, max_size=3) | JSON,
+            "complete": st.booleans() | NASTY,
+            "exitcode": st.integers(-9, 255) | NASTY,
+            "preempting": st.booleans() | NASTY,
+            "uploaded": JSON,
+        },
+    )
+    | JSON
+)
+KEYS = ["method", "metric", "parameters", "early_terminate", "run_cap", "command", "program", "name", "scheduler"]
+WORDS = st.sampled_from(
+    ["grid", "random", "bayes", "min", "max", "values", "value", "distribution", "q_log_uniform", "m"]
+)
+SWEEP = st.fixed_dictionaries(
+    {},
+    optional={
+        key: WORDS | JSON | st.dictionaries(WORDS | st.text(max_size=3), JSON | WORDS, max_size=3) for key in KEYS
+    },
+)
+SEGMENT = st.sampled_from(
+    [OWN, "root", "runs", "sweeps", "r0", f"{OWN}-s", "login", "files", "..", "static"]
+) | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
+QUERY = st.dictionaries(
+    st.sampled_from(["sort", "order", "page", "q", "filter", "first", "after", "runs", "keys", "token", "x"]),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
+    | st.sampled_from(["-1", "99999999999999999999", "[", "-m"]),
+    max_size=3,
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    with target(tmp_path_factory.mktemp("fuzz")) as made:
+        yield made
+        assert made.bystander() == made.bystanders, "a write went wrong"
+        print(f"{made.requests} requests")
+
+
+@fuzz
+@given(text=st.sampled_from(mutations()), given_input=inputs())
+def test_mutations(server: Target, text: str, given_input: object) -> None:
+    assert server.graphql(text, {"input": given_input}) is None
+    assert server.bystander() == server.bystanders
+
+
+@fuzz
+@given(operation=st.sampled_from(operations()), data=st.data())
+def test_operations_of_the_client(server: Target, operation: tuple[str, list[str]], data: st.DataObject) -> None:
+    text, names = operation
+    values = st.fixed_dictionaries({}, optional={name: LEAF | JSON | inputs() for name in names})
+    assert server.graphql(text, data.draw(values)) is None
+
+
+@fuzz
+@given(st.dictionaries(st.sampled_from(re.findall(r"\$(\w+):", READ)), LEAF | JSON, max_size=15))
+def test_reading(server: Target, values: dict[str, object]) -> None:
+    assert server.graphql(READ, {"project": OWN, "run": "r0", "sweep": f"{OWN}-s"} | values) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["{" * 5000, "{a " * 3000 + "}" * 3000, "query Q { ...F } fragment F on Query { ...F }"]
+)
+def test_documents_that_lead_nowhere(server: Target, text: str) -> None:
+    answer = server.http.post("/graphql", json={"query": text})
+    assert answer.status_code == 200
+    assert answer.json()["errors"]
+
+
+def test_fields_that_nobody_knows_fill_no_table(server: Target) -> None:
+    for part in range(3):
+        fields = " ".join(f"field{part}_{number}" for number in range(MOST_UNKNOWN // 2))
+        assert server.graphql(f"{{ {fields} }}", {}) is None
+    server.http.app.state.unknown.save()  # type: ignore[attr-defined]
+    assert len(unknown_fields(server.context.store)) == MOST_UNKNOWN
+
+
+@fuzz
+@given(body=STREAM, run=st.sampled_from(["r0", "r1", "none", "..", "%00"]))
+def test_streams(server: Target, body: object, run: str) -> None:
+    answer = server.http.post(f"/files/root/{OWN}/{run}/file_stream", content=json.dumps(body))
+    assert server.check(answer) is None
+
+
+@fuzz
+@given(content=st.binary(max_size=50), encoding=st.sampled_from(["identity", "gzip", "br", ""]))
+def test_bodies_that_are_no_json(server: Target, content: bytes, encoding: str) -> None:
+    for path in ("/graphql", f"/files/root/{OWN}/r0/file_stream"):
+        assert server.check(server.http.post(path, content=content, headers={"content-encoding": encoding})) is None
+
+
+@fuzz
+@given(
+    name=st.lists(SEGMENT | st.sampled_from(["%2e%2e", "%00", "a" * 300, "%5c", "é"]), min_size=1, max_size=4).map(
+        "/".join
+    ),
+    content=st.binary(max_size=100),
+    md5=st.none() | st.sampled_from(["", "x", "1B2M2Y8AsgTpgAmY7PhCfg=="]),
+)
+def test_file_names_and_contents(server: Target, name: str, content: bytes, md5: str | None) -> None:
+    path, headers = f"/files/root/{OWN}/r1/{quote(name, safe='/%')}", {"content-md5": md5} if md5 is not None else {}
+    put = server.http.put(path, content=content, headers=headers)
+    assert server.check(put) is None
+    got = server.http.get(path)
+    assert got.status_code != 200 or put.status_code != 200 or got.content == content
+    assert not list((server.context.blobs.root / "incoming").iterdir())
+
+
+@fuzz
+@given(config=SWEEP.map(json.dumps) | st.text(max_size=40) | st.text("{}[]:,-&*!|>'\"\n a1", max_size=40))
+def test_sweep_files(server: Target, config: str) -> None:
+    text = "mutation M($input: Any) { upsertSweep(input: $input) { sweep { id bestLoss runCountExpected } } }"
+    assert server.graphql(text, {"input": {"projectName": OWN, "config": config}}) is None
+    changed = {"id": ids.encode("Sweep", 1), "projectName": OWN, "config": config}
+    assert server.graphql(text, {"input": changed}) is None
+    assert server.graphql(text, {"input": {**changed, "config": GRID}}) is None
+
+
+@fuzz
+@given(path=st.lists(SEGMENT, max_size=4).map("/".join), query=QUERY, page=st.booleans())
+def test_pages(server: Target, path: str, query: dict[str, str], page: bool) -> None:
+    headers = {"accept": "text/html" if page else "*/*"}
+    assert server.check(server.http.get(f"/{quote(path.lstrip('/'))}", params=query, headers=headers)) is None
