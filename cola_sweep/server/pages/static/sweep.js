@@ -1,6 +1,6 @@
 // A sweep's page: draws what its feed says, again whenever that changes.
 import { coordinates } from "./coordinates.js";
-import { duration, el, moment, number, state } from "./dom.js";
+import { duration, el, moment, number, state, svg } from "./dom.js";
 import { follow } from "./live.js";
 import { chart, name } from "./plot.js";
 import { table } from "./table.js";
@@ -112,13 +112,16 @@ function draw(data, valued, ranked) {
   if (ended !== asked) importance(ended);
 }
 
+const bar = (share) => svg("svg", { class: "share", viewBox: "0 0 100 1", preserveAspectRatio: "none", "aria-hidden": "true" },
+  svg("rect", { width: 100, height: 1, class: "well" }), svg("rect", { width: 100 * share, height: 1 }));
+
 async function importance(ended) {
   asked = ended;
   const answer = await fetch(`${address}/importance`, { headers: { accept: "application/json" } });
   if (!answer.ok) return;
   const { shares, why, n } = await answer.json();
   at("importance").replaceChildren(shares
-    ? el("div", {}, el("ol", { class: "bars" }, shares.map(([parameter, share]) => el("li", {}, el("span", {}, parameter), el("meter", { min: 0, max: 1, value: share }, `${Math.round(share * 100)}%`), el("span", { class: "number" }, `${Math.round(share * 100)}%`)))),
+    ? el("div", {}, el("ol", { class: "bars" }, shares.map(([parameter, share]) => el("li", {}, el("span", {}, parameter), bar(share), el("span", { class: "number" }, `${Math.round(share * 100)}%`)))),
       el("p", { class: "soft" }, `PED-ANOVA over ${n.toLocaleString("en")} ended trials: how far a parameter’s values among the best tenth differ from those of all.`))
     : el("p", { class: "empty" }, why));
 }
