@@ -9,7 +9,7 @@ N ?= 2
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install test pytest lint check demo serve stop agents report winner dashboard clean
+.PHONY: help install test pytest lint check drills demo serve stop agents report winner dashboard clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ lint: install ## check style and types
 
 check: install ## check every sweep file before anything starts
 	@cola-sweep check
+
+drills: install ## harm sweeps (kill, stop, cut off, fill disks, set clocks) and look what is lost (SEED=0, SHORT=1)
+	@python -m tests.drills --seed $(or $(SEED),0) $(if $(SHORT),--short)
 
 demo: install ## a whole sweep with agents and report: no account, no network
 	@cola-sweep demo

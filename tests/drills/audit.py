@@ -1,0 +1,105 @@
+"""What must hold after every drill, read through the API: nothing lost, nothing twice, nobody left.
+
+`examine` returns every complaint instead of raising the first: a drill that finds one fault shows them all.
+"""
+
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.drills.toy import METRIC, value
+from tests.drills.world import PROJECT, World, wait_for
+
+LEAVE_SECONDS = 30
+ENDED = {"finished", "failed", "crashed", "killed"}
+READ = """query Audit($entity: String!, $project: String!, $sweep: String!) {
+    project(name: $project, entityName: $entity) { sweep(sweepName: $sweep) {
+        state agents { edges { node { state } } }
+        runs(first: 10000) { edges { node { name state config history(samples: 1000000) } } } } } }"""
+
+
+@dataclass
+class Audit:
+    """What was found: how many suggestions and rows were looked at, and what was wrong."""
+
+    states: dict[str, int] = field(default_factory=dict)
+    suggestions: int = 0
+    rows: int = 0
+    lost: int = 0
+    complaints: list[str] = field(default_factory=list)
+
+
+def examine(world: World, cells: int, *, sweep_state: str = "FINISHED") -> Audit:
+    """Look at a sweep that should be over.
+
+    Args:
+        cells: points of its grid; each must be accounted for exactly once.
+    """
+    audit = Audit()
+    client = world.client()
+    assert world.address is not None
+    data, _ = client.graphql(READ, entity=world.address.user, project=PROJECT, sweep=world.sweep)
+    client.close()
+    sweep = data["project"]["sweep"]
+    if sweep["state"] != sweep_state:
+        audit.complaints.append(f"the sweep is {sweep['state']}, not {sweep_state}")
+    if running := [edge for edge in sweep["agents"]["edges"] if edge["node"]["state"] == "RUNNING"]:
+        audit.complaints.append(f"{len(running)} agents are said to run")
+    runs = [edge["node"] for edge in sweep["runs"]["edges"]]
+    _suggestions(audit, runs, cells)
+    for run in runs:
+        _rows(audit, run, world.relay.safe.get(run["name"], {}))
+    try:
+        wait_for(lambda: not world.left(), LEAVE_SECONDS, "everybody is gone")
+    except TimeoutError:
+        audit.complaints += [f"left behind: {command}" for command in world.left()]
+    return audit
+
+
+def reported(world: World) -> list[str]:
+    """Let `cola-sweep report` say what happened; what is wrong with that."""
+    assert world.address is not None
+    words = [sys.executable, "-m", "cola_sweep", "report", f"{world.address.user}/{PROJECT}/{world.sweep}"]
+    done = subprocess.run(words, cwd=world.folder, env=world.env, capture_output=True, text=True)
+    if done.returncode:
+        return [f"the report ended with {done.returncode}: {done.stderr[-500:]}"]
+    page = (world.folder / "reports" / world.sweep / "report.md").read_text()
+    return [] if world.sweep in page else ["the report does not name its sweep"]
+
+
+def _suggestions(audit: Audit, runs: list[dict[str, Any]], cells: int) -> None:
+    tried = defaultdict(list)
+    for run in runs:
+        audit.states[run["state"]] = audit.states.get(run["state"], 0) + 1
+        tried[json.loads(run["config"])["cell"]["value"]].append(run["state"])
+        if run["state"] not in ENDED:
+            audit.complaints.append(f"run {run['name']} is {run['state']} though all is over")
+    audit.suggestions = len(runs)
+    for cell in range(cells):
+        if not tried[cell]:
+            audit.complaints.append(f"cell {cell} was never tried")
+        if tried[cell].count("finished") > 1:
+            audit.complaints.append(f"cell {cell} was finished {tried[cell].count('finished')} times")
+    if strange := tried.keys() - set(range(cells)):
+        audit.complaints.append(f"cells that the grid has not: {sorted(strange)}")
+
+
+def _rows(audit: Audit, run: dict[str, Any], safe: dict[int, Any]) -> None:
+    """Every row that is safe is there, as it was sent, and every row that is there is one that the trial logs."""
+    there = [json.loads(text) for text in run["history"]]
+    texts = {json.dumps(row, sort_keys=True) for row in there}
+    missing = [line for line, row in safe.items() if json.dumps(row, sort_keys=True) not in texts]
+    audit.rows += len(safe)
+    audit.lost += len(missing)
+    if missing:
+        audit.complaints.append(f"run {run['name']} lost lines {missing} of {len(safe)} that are safe")
+    cell = json.loads(run["config"])["cell"]["value"]
+    steps = [row["_step"] for row in there]
+    if len(steps) != len(set(steps)):
+        audit.complaints.append(f"run {run['name']} has a step twice")
+    for row in there:
+        if "infinite" not in row and row.get(METRIC) != value(cell, row["_step"]):
+            audit.complaints.append(f"run {run['name']} has a row that it did not log: {row}")

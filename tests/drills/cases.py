@@ -1,0 +1,194 @@
+"""The drills: each runs a sweep of toy trials in a world that it harms, and returns what it did to it.
+
+It ends when every agent has left by itself. What is true of all of them afterwards `audit` examines; what the runs may
+have become each says itself.
+"""
+
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Barrier, Thread
+
+from tests.benchmarks.server import HEARTBEAT
+from tests.drills import harm, served
+from tests.drills.audit import ENDED
+from tests.drills.world import PROJECT, World, wait_for
+
+Faults = Counter[str]
+LONGER_THAN_ANY_SILENCE = max(served.RUN_SILENCE, served.AGENT_SILENCE, served.START_LIMIT) + 3
+MAKE_AGENT = """mutation Join($sweep: String!, $project: String!) {
+    createAgent(input: {sweep: $sweep, projectName: $project, host: "drill"}) { agent { id } } }"""
+OPEN_RUNS = """query Open($entity: String!, $project: String!, $sweep: String!) {
+    project(name: $project, entityName: $entity) { sweep(sweepName: $sweep) {
+        runs(first: 1000) { edges { node { id state } } } } } }"""
+STOP = "mutation Stop($id: ID!) { stopRun(input: {id: $id}) { success } }"
+
+
+@dataclass(frozen=True)
+class Drill:
+    """One kind of trouble.
+
+    Attributes:
+        act: does it, given the world, the dice and the number of trials.
+        short, long: how many trials the sweep has in either form.
+        states: what runs may have become.
+        small_disk: whether the server's folder has to be a disk that can be filled.
+        report: whether the report is made in the short form too.
+    """
+
+    act: Callable[[World, random.Random, int], Faults]
+    short: int
+    long: int
+    states: frozenset[str] = frozenset({"finished"})
+    small_disk: bool = False
+    report: bool = False
+
+
+def deaths(world: World, dice: random.Random, cells: int) -> Faults:
+    """Trials, clients, agents and the server are killed at random moments; messages are lost."""
+    world.make_sweep(cells, rows=20, pause=0.2)
+    world.start_agents(3)
+    return _harmed(world, dice, harm.DEATHS, cells + cells // 2)
+
+
+def clocks(world: World, dice: random.Random, cells: int) -> Faults:
+    """The server's clock jumps while trials run: nobody has died of that."""
+    world.make_sweep(cells, rows=20, pause=0.2)
+    world.start_agents(2)
+    return _harmed(world, dice, [harm.jump], cells * 2, after=nobody_died)
+
+
+def full_disk(world: World, dice: random.Random, cells: int) -> Faults:
+    """The server's disk is full again and again: what it refuses comes again."""
+    world.make_sweep(cells, rows=20, pause=0.2)
+    world.start_agents(2)
+    return _harmed(world, dice, [harm.fill_disk], cells)
+
+
+def silence(world: World, dice: random.Random, cells: int) -> Faults:
+    """Nobody is heard for longer than anyone may be silent: the port is closed, the server stands still, trials do."""
+    faults: Faults = Counter()
+    world.make_sweep(cells, rows=150, pause=0.5)
+    world.start_agents(cells)
+    wait_for(lambda: len(world.relay.safe) == cells, 60, "every trial has logged")
+    world.relay.cut()
+    time.sleep(LONGER_THAN_ANY_SILENCE)
+    world.relay.heal()
+    faults["port closed"] += 1
+    time.sleep(5)
+    with harm.stopped([world.server_pid]):
+        time.sleep(LONGER_THAN_ANY_SILENCE)
+    faults["server stopped"] += 1
+    nobody_died(world)
+    time.sleep(3)
+    with harm.stopped([*world.trials(), *(agent.pid for agent in world.agents)]):
+        time.sleep(LONGER_THAN_ANY_SILENCE)
+    faults["agents and trials stopped"] += 1
+    world.agents_leave()
+    return faults
+
+
+def bad_trials(world: World, dice: random.Random, cells: int) -> Faults:
+    """Each trial does wrong in its own way; the one that hangs is stopped by its user when the others are through."""
+    ends = ["well", "logs nothing", "logs NaN", "fails", "takes memory", "forks", "prints", "hangs"]
+    world.make_sweep(cells, ends=ends, megabytes=2 if cells == len(ends) else 1000)
+    # Through ours: the stock agent alone ends nothing that a trial leaves behind.
+    world.start_agents(1, "-m", "cola_sweep", "agents", "--cold", "--n", "2")
+    hanging = sum(ends[cell % len(ends)] == "hangs" for cell in range(cells))
+
+    def stop_hanging() -> bool:
+        runs = _runs(world)
+        left = [run for run in runs if run["state"] not in ENDED]
+        if len(runs) == cells and len(left) <= hanging:
+            client = world.client()
+            for run in left:
+                client.graphql(STOP, id=run["id"])
+            client.close()
+        return world.over()
+
+    wait_for(stop_hanging, 600, "the sweep ends")
+    return Counter({f"a trial {end}": 1 for end in ends if end != "well"})
+
+
+def together(world: World, dice: random.Random, cells: int) -> Faults:
+    """Agents that join and ask at the same instant; one in four dies before it begins what it was given."""
+    world.make_sweep(cells)
+    assert world.address is not None
+    barrier, user, given = Barrier(16), world.address.user, Counter[str]()
+
+    def work(number: int) -> None:
+        client = world.client()
+        made, _ = client.graphql(MAKE_AGENT, sweep=world.sweep, project=PROJECT)
+        opaque = made["createAgent"]["agent"]["id"]
+        barrier.wait()
+        while True:
+            data, _ = client.graphql(HEARTBEAT, id=opaque, metrics="{}", runState="{}")
+            commands = json.loads(data["agentHeartbeat"]["commands"])
+            for command in commands:
+                if command["type"] == "exit":
+                    return
+                given["issued"] += 1
+                if number % 4 == 0:
+                    given["agent gone"] += 1
+                    return
+                part = {"offset": 0, "content": []}
+                body = {"files": {"wandb-history.jsonl": part}, "complete": True, "exitcode": 0}
+                client.post(f"/files/{user}/{PROJECT}/{command['run_id']}/file_stream", body)
+            if not commands:
+                time.sleep(0.5)
+
+    threads = [Thread(target=work, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return Counter({"agents at once": 16, "agent gone with a trial": given["agent gone"]})
+
+
+DRILLS = {
+    "deaths": Drill(deaths, 6, 40, frozenset({"finished", "crashed", "failed"})),
+    "clocks": Drill(clocks, 4, 24),
+    "full-disk": Drill(full_disk, 4, 24, small_disk=True),
+    "silence": Drill(silence, 2, 6),
+    "bad-trials": Drill(bad_trials, 8, 16, frozenset({"finished", "failed", "killed", "crashed"}), report=True),
+    "together": Drill(together, 64, 640, frozenset({"finished", "crashed"})),
+}
+
+
+def nobody_died(world: World) -> None:
+    """The server has had the time to end what it takes for dead, and took nobody for it."""
+    time.sleep(3 * served.TICK_SECONDS)
+    states = Counter(run["state"] for run in _runs(world))
+    assert not states["crashed"], f"{states['crashed']} runs were taken for dead"
+
+
+def _harmed(
+    world: World,
+    dice: random.Random,
+    kinds: list[harm.Harm],
+    wanted: int,
+    after: Callable[[World], object] = lambda world: None,
+) -> Faults:
+    """Harm the world at random moments, each kind in turn, until that many faults are done or all is over."""
+    faults: Faults = Counter()
+    turns = [kind for _ in range(wanted) for kind in dice.sample(kinds, len(kinds))]
+    for kind in turns[:wanted]:
+        time.sleep(dice.uniform(1, 4))
+        if world.over():
+            break
+        if done := kind(world, dice):
+            faults[done] += 1
+            after(world)
+    world.agents_leave()
+    return faults
+
+
+def _runs(world: World) -> list[dict[str, str]]:
+    assert world.address is not None
+    client = world.client()
+    data, _ = client.graphql(OPEN_RUNS, entity=world.address.user, project=PROJECT, sweep=world.sweep)
+    client.close()
+    return [edge["node"] for edge in data["project"]["sweep"]["runs"]["edges"]]

@@ -1,0 +1,112 @@
+"""That a drill would notice: the relay tells what is safe, the audit finds what is lost, twice or left."""
+
+import http.client
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from tests.drills.audit import Audit, _rows, _suggestions
+from tests.drills.relay import Relay
+from tests.drills.toy import METRIC, value
+
+STREAM = "/files/me/p/r/file_stream"
+BODY = {"files": {"wandb-history.jsonl": {"offset": 3, "content": ['{"_step": 3}']}}}
+
+
+def run(name: str, cell: int, state: str, steps: int = 0) -> dict[str, Any]:
+    rows = [json.dumps({"_step": step, METRIC: value(cell, step)}) for step in range(steps)]
+    return {"name": name, "state": state, "config": json.dumps({"cell": {"value": cell}}), "history": rows}
+
+
+@pytest.fixture
+def relay() -> Iterator[Relay]:
+    """A relay before a server that takes everything."""
+
+    class Take(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.send_header("content-length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    relay = Relay()
+    with HTTPServer(("127.0.0.1", 0), Take) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        relay.upstream = server.server_port
+        yield relay
+        server.shutdown()
+        thread.join()
+    relay.cut()
+
+
+def post(relay: Relay) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", relay.port, timeout=10)
+    try:
+        connection.request("POST", STREAM, json.dumps(BODY))
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_a_row_is_safe_once_its_answer_went_back(relay: Relay) -> None:
+    for lost in ("request", "answer"):
+        relay.lost = lambda path, lost=lost: lost  # type: ignore[misc]
+        with pytest.raises(http.client.RemoteDisconnected):
+            post(relay)
+    assert not relay.safe
+    relay.lost = lambda path: None
+    assert post(relay) == 200
+    assert relay.safe == {"r": {3: {"_step": 3}}}
+
+
+def test_a_port_that_is_closed_opens_again(relay: Relay) -> None:
+    relay.cut()
+    with pytest.raises(ConnectionRefusedError):
+        post(relay)
+    relay.heal()
+    assert post(relay) == 200
+
+
+def test_the_audit_misses_nothing() -> None:
+    audit = Audit()
+    runs = [run("a", 0, "finished"), run("b", 1, "crashed"), run("c", 1, "finished"), run("d", 2, "running")]
+    _suggestions(audit, runs, 3)
+    assert audit.complaints == ["run d is running though all is over"]
+    assert (audit.suggestions, audit.states) == (4, {"finished": 2, "crashed": 1, "running": 1})
+    audit = Audit()
+    _suggestions(audit, [run("a", 0, "finished"), run("b", 0, "finished"), run("c", 7, "failed")], 2)
+    assert audit.complaints == [
+        "cell 0 was finished 2 times", "cell 1 was never tried", "cells that the grid has not: [7]",
+    ]  # fmt: skip
+
+
+def test_the_audit_counts_rows() -> None:
+    kept, audit = run("a", 5, "finished", steps=3), Audit()
+    safe = dict(enumerate(json.loads(text) for text in kept["history"]))
+    _rows(audit, kept, safe)
+    assert (audit.rows, audit.lost, audit.complaints) == (3, 0, [])
+    _rows(audit, kept | {"history": kept["history"][:2]}, safe)
+    assert (audit.rows, audit.lost, audit.complaints) == (6, 1, ["run a lost lines [2] of 3 that are safe"])
+    audit = Audit()
+    wrong = json.dumps({"_step": 0, METRIC: 7.0})
+    _rows(audit, kept | {"history": [kept["history"][0], wrong]}, {})
+    assert [text.split(":")[0] for text in audit.complaints] == [
+        "run a has a step twice", "run a has a row that it did not log",
+    ]  # fmt: skip
+
+
+def test_a_drill_that_is_not_there_is_a_users_error() -> None:
+    done = subprocess.run([sys.executable, "-m", "tests.drills", "deths"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("error: no such drill: deths")

@@ -1,0 +1,83 @@
+"""A trial that trains nothing: logs rows whose values are known, with the stock client, and goes wrong as it is told.
+
+The sweep's parameters: `cell`, its number; `rows`, how many it logs; `pause`, seconds between; `ends`, how the cells
+end, in turn: see `ENDS`.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+METRIC = "valid/mcc"
+
+
+def value(cell: int, step: int) -> float:
+    """What a trial of that cell logs at that step."""
+    return (cell * 1009 + step * 31) % 997 / 997
+
+
+def forks(run: Any) -> None:
+    """Leaves a child behind that would stay for an hour."""
+    if os.fork() == 0:
+        time.sleep(3600)
+        os._exit(0)
+
+
+def prints(run: Any) -> None:
+    """Says `megabytes` to the console, lines of 100 letters."""
+    line = "x" * 99 + "\n"
+    for _ in range(run.config["megabytes"] * 10):
+        sys.stdout.write(line * 1000)
+
+
+def hangs(run: Any) -> None:
+    """Does not listen to SIGTERM either."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(3600)
+
+
+def takes_memory(run: Any) -> None:
+    """Asks for more than it may have."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33))
+    bytearray(2**34)
+
+
+def logs_nan(run: Any) -> None:
+    run.log({METRIC: float("nan"), "infinite": float("-inf")})
+
+
+def fails(run: Any) -> None:
+    raise RuntimeError("as it was told")
+
+
+ENDS: dict[str, Callable[[Any], None]] = {
+    "well": lambda run: None,
+    "forks": forks,
+    "prints": prints,
+    "hangs": hangs,
+    "takes memory": takes_memory,
+    "logs NaN": logs_nan,
+    "fails": fails,
+}
+
+
+def main() -> None:
+    import wandb
+
+    with wandb.init() as run:
+        ending = run.config["ends"][run.config["cell"] % len(run.config["ends"])]
+        if ending == "logs nothing":
+            return
+        for step in range(run.config["rows"]):
+            run.log({METRIC: value(run.config["cell"], step)})
+            time.sleep(run.config["pause"])
+        ENDS[ending](run)
+
+
+if __name__ == "__main__":
+    main()
