@@ -15,21 +15,6 @@ MOST_POINTS = 400_000  # kept of all runs together, in about 50 MB
 _CHUNK = 2000  # lines
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """Curves as they were at one moment.
-
-    Attributes:
-        lines: how many lines had been read.
-        counts: how many numbers each key has.
-        points: of the keys asked for, by key; see `Curves.points`.
-    """
-
-    lines: int
-    counts: dict[str, int]
-    points: dict[str, list[Point]]
-
-
 @dataclass
 class _Entry:
     """What is kept of one stream of a run: its curves up to a line, and that line as it was."""
@@ -49,8 +34,8 @@ class CurveCache:
 
     def draw(
         self, store: Store, run_id: int, stream: Stream, keys: Collection[str] = (), axes: Sequence[str] = CLOCKS
-    ) -> Drawn:
-        """The points of these keys, with every line that is there now."""
+    ) -> dict[str, list[Point]]:
+        """The points of these keys, by key, with every line that is there now; see `Curves.points`."""
         name = (run_id, stream, tuple(axes))
         with self._lock:
             entry = self._entries.setdefault(name, _Entry(Curves(axes)))
@@ -58,9 +43,8 @@ class CurveCache:
         with entry.lock:
             _read(store, run_id, stream, entry, axes)
             points = {key: entry.curves.points(key) for key in keys}
-            drawn = Drawn(entry.curves.rows, entry.curves.counts(), points)
         self._forget()
-        return drawn
+        return points
 
     def _forget(self) -> None:
         with self._lock:

@@ -47,10 +47,6 @@ class Curves:
         """How many points are kept, at most."""
         return sum(2 * len(curve.low) for curve in self._curves.values())
 
-    def counts(self) -> dict[str, int]:
-        """How many numbers each key has."""
-        return {key: curve.count for key, curve in self._curves.items()}
-
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Fold in the next rows, in the order of their lines."""
         columns = _columns(rows)

@@ -68,7 +68,9 @@ def test_gaps_texts_nested_keys_and_media_are_read_as_what_they_are() -> None:
         ]
     )
     made.add([{"a": {"b": 7}, "s": []}])
-    assert made.counts() == {"epoch": 2, "a.b": 2, "a.c.d": 1, "loss": 1, "s": 1}
+    assert made.points("a.c.d") == [(3, 2, 0.5, 0)]
+    assert made.points("s") == [(9, 2, 0.75, 1)]
+    assert made.points("ok") == made.points("image.width") == made.points("_runtime") == []
     assert made.points("a.b") == [(3, 1, 0.5, 0), (3, 7, 0.75, 1)]
     assert made.points("loss") == [(9, "NaN", 0.75, 1)]
     assert made.points("absent") == []
@@ -86,7 +88,7 @@ def write(store: Store, run_id: int, offset: int, values: list[float]) -> None:
 
 
 def values_of(cache: CurveCache, store: Store, run_id: int) -> list[float]:
-    return [point[1] for point in cache.draw(store, run_id, "history", ["loss"]).points["loss"]]
+    return [point[1] for point in cache.draw(store, run_id, "history", ["loss"])["loss"]]
 
 
 def test_only_new_lines_of_a_run_are_read(store: Store, run_id: int, monkeypatch: pytest.MonkeyPatch) -> None:

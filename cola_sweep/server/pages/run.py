@@ -81,9 +81,8 @@ def curves(request: Request) -> Feed:
     cache: CurveCache = request.app.state.curves
 
     def make() -> dict[str, Any]:
-        drawn = cache.draw(request.state.store, run.id, stream, keys, axes)
-        live = run.state not in ENDED
-        return {"live": live, "axes": ["_step", *axes], "counts": drawn.counts, "points": drawn.points}
+        points = cache.draw(request.state.store, run.id, stream, keys, axes)
+        return {"live": run.state not in ENDED, "axes": ["_step", *axes], "points": points}
 
     return Feed(f"{run.updated_at} {run.state} {stream} {axes} {keys}", make)
 
