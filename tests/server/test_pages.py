@@ -151,9 +151,11 @@ def test_an_empty_server_says_what_to_do(page: TestClient) -> None:
     assert "wandb sweep" in page.get("/").text
 
 
-@pytest.mark.parametrize("tail", ["/none", "x", "/demo%20%26%20co/runs/none", "/demo%20%26%20co/sweeps/none"])
+@pytest.mark.parametrize(
+    "tail", ["/none", "x", "/none/of/it/all", "/demo%20%26%20co/runs/none", "/demo%20%26%20co/sweeps/none"]
+)
 def test_what_is_not_there_is_a_page_with_404(page: TestClient, context: Context, run: Run, tail: str) -> None:
     answer = page.get(f"/{context.user.name}{tail}")
     assert answer.status_code == 404
-    assert "there is no" in answer.text
+    assert "there is no" in answer.text.lower()
     assert answer.headers["content-type"].startswith("text/html")

@@ -196,6 +196,12 @@ def test_the_buttons_of_a_sweep_do_what_they_say(
     assert after.stop_requested, "a cancel ends the trials under way"
 
 
+def test_a_sweep_that_has_not_begun_is_not_resumed(client: TestClient, context: Context, sweep: Sweep) -> None:
+    sweeps.update(context.store, sweep.id, state="PENDING")
+    data = client.get(f"/data/{context.user.name}/demo/sweeps/sw1").json()
+    assert (data["live"], data["moves"]) == (True, ["PAUSED", "FINISHED", "CANCELED"])
+
+
 def test_what_a_sweep_cannot_do_is_said_in_a_sentence(anyone: TestClient, context: Context, sweep: Sweep) -> None:
     press(anyone, context, "CANCELED")
     answer = press(anyone, context, "PAUSED")

@@ -111,7 +111,9 @@ def message(request: Request, status: int, title: str, detail: str, hint: str = 
 def not_here(request: Request, error: HTTPException) -> Response:
     """The page of a refused request."""
     if error.status_code == 404:
-        return message(request, 404, "Not here", error.detail, "It may have been deleted, or the address has a slip.")
+        # Starlette's own words are for an address that no route has.
+        detail = "There is no such page." if error.detail == "Not Found" else error.detail
+        return message(request, 404, "Not here", detail, "It may have been deleted, or the address has a slip.")
     return message(request, error.status_code, "Refused", error.detail)
 
 

@@ -27,8 +27,9 @@ _COLUMNS = (
 
 
 def moves(state: str) -> list[str]:
-    """The states that a sweep in `state` may be asked for and is not in."""
-    return [wanted for wanted in MOVES if wanted != state and _may(state, wanted)]
+    """The states that a sweep in `state` may be asked for and is not in; its first agent takes it out of PENDING."""
+    idle = {state, "RUNNING"} if state == "PENDING" else {state}
+    return [wanted for wanted in MOVES if wanted not in idle and _may(state, wanted)]
 
 
 def data(store: Store, sweep: Sweep) -> dict[str, Any]:
