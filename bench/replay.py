@@ -51,8 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(prog="python -m bench.replay", description="Replay searches on what is known.")
     parser.add_argument("--problem", nargs="+", choices=PROBLEMS, default=list(PROBLEMS))
     parser.add_argument("--search", nargs="+", choices=ENTRIES, default=list(ENTRIES))
-    parser.add_argument("--agents", nargs="+", type=int, default=[1, 4])
-    parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--agents", nargs="+", type=positive, default=[1, 4])
+    parser.add_argument("--seeds", type=positive, default=50)
     parser.add_argument("--out", type=Path, help="a CSV file that keeps what was replayed")
     args = parser.parse_args(argv)
     kept = Kept(args.out)
@@ -75,6 +75,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"\n{problem_name}, {agents} agent{'s' * (agents > 1)}, {args.seeds} seeds\n")
             print("\n".join(table(found)), flush=True)
     return 0
+
+
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
 
 
 def unsuited(name: str, problem: Problem, agents: int) -> str:

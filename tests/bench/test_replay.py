@@ -118,6 +118,13 @@ def test_a_search_that_is_not_there_leaves_the_others(
     assert "tuning, grid: the space has no end" in shown.err
 
 
+@pytest.mark.parametrize("wrong", [["--seeds", "0"], ["--agents", "0"], ["--problem", "tabel"], ["--search", "bays"]])
+def test_a_wrong_flag_is_one_line(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(wrong)
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
 def test_what_was_replayed_is_not_replayed_again(tmp_path: Path) -> None:
     key = ("toy", "bayes", 1, 0)
     assert Kept(tmp_path / "kept.csv")(key, lambda: (0.1, 1 / 3, 0.0)) == (0.1, 1 / 3, 0.0)
