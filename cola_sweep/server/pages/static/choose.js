@@ -15,8 +15,13 @@ export function chooser(place, address) {
     bar.hidden = chosen.size === 0;
     bar.replaceChildren(words ?? el("a", { class: "button primary", href: `${address}?${query}` }, `Compare ${chosen.size} runs`));
   };
-  return (id, name) => el("input", { type: "checkbox", checked: chosen.has(id), "aria-label": `compare ${name}`, onchange: (event) => {
+  return (id, name) => spaced(el("input", { type: "checkbox", checked: chosen.has(id), "aria-label": `compare ${name}`, onchange: (event) => {
     if (event.target.checked) chosen.add(id); else chosen.delete(id);
     say();
-  } });
+  } }));
+}
+
+function spaced(box) {
+  box.style.marginRight = ".6em";
+  return box;
 }

@@ -41,7 +41,7 @@ function runColumns(data) {
     };
   };
   return [
-    { key: "name", title: "Run", value: (run) => run.name, cell: (run) => el("span", {}, box(run.id, run.name), " ", link("runs", run)) },
+    { key: "name", title: "Run", value: (run) => run.name, cell: (run) => el("span", {}, box(run.id, run.name), link("runs", run)) },
     { key: "state", title: "State", value: (run) => run.state, cell: (run) => state(run.state) },
     ...data.first.map(column),
     { key: "sweep", title: "Sweep", value: (run) => run.sweep, cell: (run) => run.sweep && el("a", { href: `${page}/sweeps/${encodeURIComponent(run.sweep)}` }, run.sweep) },

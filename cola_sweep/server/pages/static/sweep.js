@@ -1,4 +1,5 @@
 // A sweep's page: draws what its feed says, again whenever that changes.
+import { chooser } from "./choose.js";
 import { coordinates } from "./coordinates.js";
 import { duration, el, moment, number, state, svg } from "./dom.js";
 import { follow } from "./live.js";
@@ -32,6 +33,7 @@ main.querySelector(".steer")?.addEventListener("submit", (event) => {
   if (event.submitter.value === "CANCELED" && open && !confirm(`Cancel ends ${what} under way. Stop lets ${they}.`)) event.preventDefault();
 });
 
+const box = chooser(at("trials"), runs.replace(/runs\/$/, "compare"));
 const link = (trial) => el("a", { href: runs + encodeURIComponent(trial.id) }, trial.name);
 
 function facts(data, best) {
@@ -52,7 +54,7 @@ function facts(data, best) {
 
 function columns(data) {
   return [
-    { key: "name", title: "Trial", value: (trial) => trial.name, cell: link },
+    { key: "name", title: "Trial", value: (trial) => trial.name, cell: (trial) => el("span", {}, box(trial.id, trial.name), link(trial)) },
     { key: "state", title: "State", value: (trial) => trial.state, cell: (trial) => state(trial.state) },
     ...(data.metric ? [{ key: "value", title: data.metric.name, value: (trial) => trial.value }] : []),
     ...data.parameters.map((parameter, place) => ({

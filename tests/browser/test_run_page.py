@@ -1,0 +1,210 @@
+"""The pages of runs in a real browser: a run logged by the stock client with every kind of thing, while it goes on."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from cola_sweep.server.store import Store, projects, runs, streams
+from tests.browser.conftest import PHONE, Open, too_pale, unnamed
+from tests.system.conftest import LiveServer
+
+HOSTILE = "<img src=x onerror=\"document.title='taken'\">"
+PROGRAM = """
+import pathlib, sys, time, wave
+import numpy as np, wandb
+HOSTILE = sys.argv[1]
+with wave.open("beep.wav", "wb") as wav:
+    wav.setnchannels(1), wav.setsampwidth(2), wav.setframerate(8000), wav.writeframes(bytes(1600))
+pathlib.Path("evil.svg").write_text(
+    '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><script>top.document.title="taken"</script></svg>')
+steal = '''<p id=p>page</p><script>p.append(" of " + origin);
+    try { top.document.title = "taken" } catch { p.append(", kept out") }</script>'''
+squares = wandb.Table(columns=["x", "y"], data=[[i, i * i] for i in range(4)])
+with wandb.init(project="browser", id="whole", name=HOSTILE, notes=HOSTILE, config={"lr": 1e-5, HOSTILE: 1}) as run:
+    sys.__stdout__.write("begun\\n"), sys.__stdout__.flush()
+    run.define_metric("epoch")
+    run.define_metric("valid/mcc", step_metric="epoch", summary="max,last")
+    for epoch, mcc in enumerate([0.125, float("nan"), 0.5]):
+        run.log({"epoch": epoch, "train/loss": 2.0 - epoch, "valid/mcc": mcc,
+                 "picture": wandb.Image(np.full((9 + epoch, 12, 3), 80 * epoch, dtype=np.uint8), caption=HOSTILE)})
+    print("said\\x1b[31m in red\\x1b[0m", HOSTILE)
+    run.log({
+        "conf": wandb.plot.confusion_matrix(y_true=[0] * 31 + [1] * 17, preds=[0] * 48, class_names=["no", HOSTILE]),
+        "sk": wandb.visualize("wandb/confusion_matrix/v1",
+                              wandb.Table(columns=["Predicted", "Actual", "Count"], data=[["a", "b", 77]])),
+        "mine": wandb.plot_table(wandb.Api().create_custom_chart(
+            entity=run.entity, name="mine", display_name="", spec_type="vega2", access="private",
+            spec={"mark": "text", "encoding": {
+                "text": {"field": "${field:what}"}, "x": {"field": "x"}, "href": {"value": "javascript:alert(1)"}}},
+        ), squares, {"what": "y"}),
+        "outside": wandb.plot_table(wandb.Api().create_custom_chart(
+            entity=run.entity, name="outside", display_name="", spec_type="vega2", access="private",
+            spec={"mark": "point", "data": {"url": "/authorize"}}), squares, {}),
+        "page": wandb.Html(steal, inject=False), "sound": wandb.Audio("beep.wav", caption="beep"),
+        "histogram": wandb.Histogram(np_histogram=([5, 7, 9], [0, 1, 2, 3])),
+        "rows": wandb.Table(columns=["n", "text", "picture"], data=[
+            [i, HOSTILE + str(i), wandb.Image(np.zeros((4, 6, 3), dtype=np.uint8)) if i == 119 else None]
+            for i in range(120)]),
+    })
+    run.save("evil.svg")
+    artifact = wandb.Artifact("sounds", "dataset")
+    artifact.add_file("beep.wav")
+    run.log_artifact(artifact, aliases=["loud"])
+    while not pathlib.Path("go").exists():
+        time.sleep(0.05)
+    run.log({"epoch": 3, "train/loss": -0.75})
+"""
+
+
+@pytest.fixture
+def program(live_server: LiveServer, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    words = ["python", "program.py", HOSTILE]
+    with subprocess.Popen(words, cwd=tmp_path, env=live_server.env, stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None
+        assert any("begun" in line for line in started.stdout)
+        yield started
+        started.kill()
+
+
+def section(page: Page, name: str) -> Locator:
+    return page.locator(f"#{name}")
+
+
+def figure(page: Page, key: str) -> Locator:
+    found = page.locator(f'figure[data-key="{key}"]')
+    expect(found).to_be_attached()
+    found.scroll_into_view_if_needed()
+    return found
+
+
+def texts(place: Locator) -> set[str]:
+    return {text.strip() for text in place.locator("svg text").all_text_contents()}
+
+
+def test_a_run_is_followed_and_all_that_it_logs_is_seen(
+    open_page: Open, live_server: LiveServer, program: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    page = open_page(f"/{live_server.user}/browser/runs/whole")
+    heading = page.get_by_role("heading", level=1)
+    expect(heading).to_contain_text("running")
+    expect(heading).to_contain_text(HOSTILE)
+    # Charts and all come while the page is open.
+    expect(figure(page, "train/loss").locator("figcaption")).to_have_text("train/loss 0")
+    expect(section(page, "artifacts")).to_contain_text("sounds:v0", timeout=60_000)
+    (tmp_path / "go").touch()
+    expect(figure(page, "train/loss").locator("figcaption")).to_have_text("train/loss -0.75", timeout=90_000)
+    expect(heading).to_contain_text("finished")
+
+    # Curves: the axis that define_metric gave, what has no place, the tools, the keyboard.
+    mcc = figure(page, "valid/mcc")
+    picture = mcc.get_by_role("img")
+    expect(picture).to_have_attribute("aria-description", "against epoch")
+    expect(mcc.locator(".odd")).to_have_text("NaN at 1×")
+    expect(mcc.locator("circle")).to_have_count(2)
+    picture.focus()
+    page.keyboard.press("Home")
+    expect(mcc.locator(".hint")).to_have_text("epoch 00.125")
+    page.get_by_label("Against").select_option("_step")
+    expect(picture).to_have_attribute("aria-description", "against step")
+    page.get_by_label("Smoothing").fill("0.5")
+    expect(figure(page, "train/loss").locator("path.raw")).to_have_count(1)
+    page.get_by_label("log scale").check()
+    expect(figure(page, "train/loss").locator("path").last).to_have_attribute(
+        "d", re.compile(r"^M\S+ \S+$|^M[^L]*L[^L]*$")
+    )
+    page.get_by_label("Show only").fill("MCC")
+    expect(page.locator("#curves figure:visible")).to_have_count(1)
+    page.get_by_label("Show only").fill("")
+
+    # Charts: ours, scikit-learn's, a user's, and one that reaches for what it may not have.
+    conf = figure(page, "conf")
+    expect(conf.locator("svg")).to_be_visible(timeout=150_000)  # Vega is bundled for the first one
+    assert texts(conf) >= {"31", "17", "0", "no"}
+    assert any(text.startswith("<img src=x on") for text in texts(conf))
+    expect(figure(page, "sk").locator("svg")).to_contain_text("77")
+    expect(figure(page, "mine").locator("svg")).to_contain_text("9")
+    assert page.locator('figure[data-key="mine"] a[href^="javascript"]').count() == 0
+    assert "font-size" not in figure(page, "outside").inner_text()
+
+    # Media: the newest picture, an earlier one, what a script in a page may do, a sound, a histogram.
+    media = figure(page, "picture")
+    image = media.locator("img")
+    expect(image).to_have_attribute("alt", HOSTILE)
+    expect(image).to_have_js_property("naturalHeight", 11)
+    media.get_by_role("slider").fill("0")
+    expect(image).to_have_js_property("naturalHeight", 9)
+    framed = figure(page, "page").frame_locator("iframe")
+    expect(framed.locator("#p")).to_have_text("page of null, kept out")
+    expect(figure(page, "sound").locator("audio")).to_be_visible()
+    expect(figure(page, "histogram").get_by_role("img")).to_have_attribute(
+        "aria-label", "histogram: 21 values from 0 to 3"
+    )
+
+    # Tables: sorted, searched and turned on the server, with their pictures.
+    table = page.locator("#table")
+    table.scroll_into_view_if_needed()
+    expect(table.locator(".pager")).to_contain_text("Page 1 of 3, 120 rows")
+    table.get_by_role("link", name="n", exact=True).click()
+    table.get_by_role("link", name="n ↑").click()
+    expect(table.locator("tbody tr").first.locator("td").first).to_have_text("119")
+    expect(table.locator("tbody tr").first.locator("td").nth(1)).to_have_text(HOSTILE + "119")
+    expect(table.locator("td img")).to_have_js_property("naturalWidth", 6)
+    table.get_by_label("Rows with").fill("'>11")
+    table.get_by_role("button", name="Show").click()
+    expect(table).to_contain_text("No row has")
+    table.get_by_label("Rows with").fill(">7")
+    page.keyboard.press("Enter")
+    expect(table.locator("tbody tr")).to_have_count(11)
+
+    # The rest, as text.
+    expect(section(page, "summary").locator("tr", has_text="valid/mcc")).to_contain_text("last 0.5")
+    expect(section(page, "configuration")).to_contain_text(re.compile(r"lr\s*1e-05"))
+    expect(section(page, "console")).to_contain_text(f"said in red {HOSTILE}")
+    expect(section(page, "files")).to_contain_text("evil.svg")
+    expect(section(page, "artifacts").locator("tr", has_text="sounds:v0")).to_contain_text("loud")
+    with page.expect_download() as got:
+        section(page, "files").get_by_role("link", name="evil.svg").click()
+    assert "<script>" in got.value.path().read_text()
+    assert page.title() != "taken"
+    assert too_pale(page) == unnamed(page) == []
+
+
+def add_pair(records: Store, user: str, name: str) -> None:
+    """A project of two runs with a curve each."""
+    project = projects.ensure(records, user, name)
+    for at, run_name in enumerate(("first", "second")):
+        run = runs.create(
+            records, project.id, run_name, state="finished", display_name=f"{run_name} {HOSTILE}",
+            config_json=json.dumps({"lr": {"value": 10.0**-at}}),
+        )  # fmt: skip
+        rows = [json.dumps({"_step": step, "loss": step * (at + 1)}) for step in range(20)]
+        streams.write_lines(records, run.id, "history", 0, rows)
+
+
+@pytest.mark.parametrize(("size", "scheme"), [((1280, 900), "light"), (PHONE, "dark")])
+def test_runs_are_chosen_and_compared(
+    open_page: Open, live_server: LiveServer, records: Store, size: tuple[int, int], scheme: str
+) -> None:
+    add_pair(records, live_server.user, f"pair {scheme}")
+    page = open_page(f"/{live_server.user}/pair%20{scheme}", size=size, scheme=scheme)
+    for name in ("first", "second"):
+        page.get_by_label(f"compare {name}").check()
+    page.get_by_role("link", name="Compare 2 runs").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("2 runs")
+    loss = figure(page, "loss")
+    expect(loss.locator("path")).to_have_count(2)
+    loss.get_by_role("img").focus()
+    page.keyboard.press("End")
+    expect(loss.locator(".hint")).to_contain_text(re.compile("first .*19.*second .*38"))
+    expect(section(page, "configuration").locator("td")).to_have_text(["1", "0.1"])
+    assert too_pale(page) == unnamed(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    page.get_by_role("link", name=f"Compare without first {HOSTILE}").click()
+    expect(page.get_by_role("button", name="Compare")).to_be_visible()
+    assert page.title() == "Compare runs · cola-sweep"
