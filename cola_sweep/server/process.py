@@ -1,5 +1,6 @@
 """The server's process: one per data folder; run it, start it in the background, find it, stop it."""
 
+import ctypes
 import fcntl
 import json
 import logging
@@ -25,6 +26,7 @@ _IN_FLIGHT_SECONDS = 5  # that a stop leaves to requests under way
 # A request lets go of the interpreter at every step of SQLite or of the loop; beside a search that computes, it would
 # wait Python's usual 5 ms each time to get it back.
 _SWITCH_SECONDS = 0.0005
+_M_ARENA_MAX = -8  # of glibc's malloc.h
 _KEEP_ALIVE_SECONDS = 75  # beyond any pause of the client, which would otherwise post into a closing connection
 
 
@@ -97,6 +99,7 @@ def run(options: Options) -> None:
             logging.getLogger(__name__).info("serving %s as %s", base_url, owner.name)
             signal.signal(signal.SIGTERM, _leave)
             sys.setswitchinterval(_SWITCH_SECONDS)
+            _share_memory()
             uvicorn.Server(config).run(sockets=[listener])
         except KeyboardInterrupt:
             pass
@@ -291,6 +294,12 @@ def _read(path: Path) -> Address | None:
         return Address(**json.loads(path.read_text()))
     except FileNotFoundError:
         return None
+
+
+def _share_memory() -> None:
+    """Let all threads allocate from one place: each would keep what its largest answer took as long as it lives."""
+    with suppress(AttributeError, OSError):  # another C library than glibc
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def _leave(number: int, frame: object) -> None:
