@@ -216,9 +216,8 @@ def _finish(store: Store, sweep: Sweep) -> None:
 
 def _drop_queue(store: Store, sweep: Sweep) -> None:
     """End the runs that still wait for an agent: a sweep that is over has none to give."""
-    for run in runs.of_sweep(store, sweep.id):
-        if run.state == "pending" and run.agent_id is None:
-            runs.update(store, run.id, state="killed", finished_at=store.now())
+    for run_id in agents.unassigned_runs(store, sweep.id):
+        runs.update(store, run_id, state="killed", finished_at=store.now())
 
 
 def _issue(store: Store, agent: Agent, sweep: Sweep, spec: SweepSpec | None, run: Run | None) -> list[Command]:

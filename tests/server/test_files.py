@@ -156,6 +156,13 @@ def test_what_was_logged_cannot_run_in_our_pages(ask: Ask, anyone: TestClient, r
     assert headers["x-content-type-options"] == "nosniff"
 
 
+@pytest.mark.parametrize("name", ["a.js", "a.mjs"])
+def test_no_page_takes_a_script_that_was_logged(ask: Ask, anyone: TestClient, run: Run, name: str) -> None:
+    put(ask, anyone, run, name, b"alert(1)")
+    ((file,), _) = listed(ask, run)
+    assert anyone.get(file["url"]).headers["content-type"].startswith("text/plain")
+
+
 def test_a_deleted_file_is_gone(ask: Ask, anyone: TestClient, context: Context, run: Run) -> None:
     for name in ("a", "b"):
         put(ask, anyone, run, name, b"1")

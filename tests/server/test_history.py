@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cola_sweep.server.console_lines import console_line
 from cola_sweep.server.context import Context
 from cola_sweep.server.graphql import execute
 from cola_sweep.server.resolvers import resolvers
-from cola_sweep.server.console_lines import console_line
 from cola_sweep.server.store import projects, runs, streams
 from cola_sweep.server.store.runs import Run
 from cola_sweep.server.store.streams import sample

@@ -152,6 +152,12 @@ def queued_run(store: Store, sweep_id: int) -> int | None:
     return int(row[0]) if row else None
 
 
+def unassigned_runs(store: Store, sweep_id: int) -> list[int]:
+    """A sweep's runs that were never given to an agent and wait for one."""
+    sql = "SELECT id FROM runs WHERE sweep_id = ? AND deleted_at IS NULL AND state = 'pending' AND agent_id IS NULL"
+    return [row[0] for row in store.all(sql, (sweep_id,))]
+
+
 def ended_runs(store: Store, agent_id: int, last: int) -> list[int]:
     """The newest runs that an agent was given and that have ended, the newest first."""
     sql = f"""SELECT runs.id FROM assignments JOIN runs ON runs.id = assignments.run_id
