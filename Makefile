@@ -31,9 +31,9 @@ $(VENV)/installed: requirements.lock pyproject.toml
 test: install ## run every test, and lint beside them
 	@$(MAKE) --no-print-directory --jobs 2 pytest lint
 
-# A process a core, each with whole files: what a module's tests share is made once.
+# Two processes a core, of a thread each, with whole files: what a module's tests share is made once.
 pytest: install ## run every test, and nothing else
-	@python -m pytest --numprocesses auto --dist loadfile
+	@OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile
 
 lint: install ## check style and types
 	@ruff check --quiet . && ruff format --quiet --check . && mypy --no-error-summary

@@ -13,6 +13,7 @@ Linux alone. Imports nothing of ours and little of the standard library: it is t
 
 import json
 import os
+import select
 import signal
 import socket
 import struct
@@ -101,6 +102,7 @@ class _Conversation:
         announced = None
         with suppress(OSError, ValueError):
             while True:
+                self._await_answer()
                 answer, _ = receive(self._socket)
                 if "status" in answer:
                     return os.waitstatus_to_exitcode(answer["status"])
@@ -110,7 +112,16 @@ class _Conversation:
             print("error: the trial ended without an exit code, as did its warm server", file=sys.stderr)
         return 1 if announced is None else announced
 
+    def _await_answer(self) -> None:
+        # A signal that came just before `receive` blocked would be forwarded only after it: this wakes up for each.
+        answers = self._socket.fileno()
+        while answers not in select.select([answers, self._signalled], [], [])[0]:
+            os.read(self._signalled, 4096)
+
     def _forward_signals(self) -> None:
+        self._signalled, notice = os.pipe()
+        os.set_blocking(notice, False)
+        signal.set_wakeup_fd(notice, warn_on_full_buffer=False)
         for number in signal.valid_signals() - NOT_FORWARDED:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 with suppress(OSError):

@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,11 @@ from typing import Any
 import pytest
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "dog", "sees", "sleeps", "quickly", "happy", "."]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Two processes a core: whole sweeps mostly wait, for agents that look for work every five seconds."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.fixture(autouse=True, scope="session")

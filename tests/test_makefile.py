@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+# As typed in a shell, whatever `make` runs these tests.
+ENV = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
 
 
 @pytest.mark.parametrize("python", ["", "false", "/nowhere/python3"])
 def test_without_a_python_that_is_new_enough_nothing_is_made(tmp_path: Path, python: str) -> None:
     venv = tmp_path / "venv"
     command = ["make", "install", f"PYTHON={python}", f"VENV={venv}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: PYTHON: got '{python}'; must be Python 3.11 or newer; ")
     assert not venv.exists()
@@ -28,7 +30,7 @@ def test_tests_and_lint_run_side_by_side_and_each_may_fail_the_whole(tmp_path: P
         (programs / name).chmod(0o755)
     (tmp_path / "venv" / "installed").touch()
     command = ["make", "test", f"VENV={os.path.relpath(tmp_path / 'venv', ROOT)}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True)
     assert (done.returncode != 0) is bool(failing), done.stderr
     said = (tmp_path / "said").read_text()
     assert "python -m" in said

@@ -24,7 +24,7 @@ if __name__ == "__main__":
     from cola_sweep import warm
     warm.hand_over()
 
-import atexit, json, os, random, resource, signal, sys, tempfile, threading, time
+import atexit, json, os, random, resource, select, signal, sys, tempfile, threading, time
 seen = {
     "argv": sys.argv, "orig_argv": sys.orig_argv, "path": sys.path, "cwd": os.getcwd(), "env": dict(os.environ),
     "umask": os.umask(0), "name": __name__, "spec": __spec__.name, "file": __file__,
@@ -36,6 +36,8 @@ seen = {
 }
 def wait():
     print("waiting", flush=True)
+    while not select.select([0], [], [], 0.1)[0]:
+        pass  # a signal that came just before a read would be handled only after it
     return sys.stdin.readline()
 def said(number, _):
     print("signal", number, flush=True)
@@ -126,6 +128,17 @@ def rest_after_kill(trial: "subprocess.Popen[str]") -> str:
     rest = trial.stdout.read()
     trial.communicate()
     return rest
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_signal_is_ignored() -> Iterator[None]:
+    """Programs inherit what is ignored, as under `nohup` or behind a shell's `&`; a handler is not inherited."""
+    ignored = [n for n in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT) if signal.getsignal(n) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, lambda *_: None)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture(scope="module")
