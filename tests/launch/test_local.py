@@ -30,7 +30,7 @@ if sweep in ("trial", "left"):  # as the agent does: a trial in a group of its o
     trial = subprocess.Popen([sys.executable, "-uc", TRIAL], process_group=0)
     if sweep == "left":
         os.kill(os.getpid(), signal.SIGKILL)
-    sys.exit(trial.wait())
+    os._exit(trial.wait())  # at once: an interpreter on its way out has given its signal handlers back
 if sweep == "wait":
     asked.acquire(); print("asked once", flush=True)
     asked.acquire(); print("asked twice", flush=True)
