@@ -1,8 +1,8 @@
 """Several stock `wandb agent` processes on this machine, each with its share of it.
 
 Each has its own GPU, or an equal share of the cores; their output is joined line by line, and they are ended together.
-A warm server beside them forks their trials. Imports of ours devices and warm; the search stays with the server, the
-trials with the agents.
+A warm server beside them forks their trials. Imports of ours devices, interrupts and warm; the search stays with the
+server, the trials with the agents.
 """
 
 import os
@@ -15,10 +15,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Self
 
 from cola_sweep import warm
 from cola_sweep.devices import Room, free_memory, shares, usable_cores, visible_gpus
+from cola_sweep.launch.interrupts import Interrupts
 
 # The first interrupt lets running trials end, the second asks them to stop, the third kills: the stock agent's own
 # three steps. SIGTERM, which it does not know, begins with the second: whoever sends it does not wait for long.
@@ -27,7 +27,6 @@ STEPS = (
     "stopping trials; interrupt again to kill",
     "killing",
 )
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # An agent whose parent is killed gets an interrupt from the kernel: it takes no new trial, and nobody reads its output.
 LAUNCH = """
 import ctypes, os, signal, sys
@@ -66,13 +65,13 @@ def run(
         n = min(n, per_device * len(devices))
     waiting = shares(n, env, gpus=gpus, cores=usable_cores())
     agents = _Agents(sweep, count)
-    with warm_trials(waiting[0], cold=cold) as choice, _forwarded_signals(agents) as forwarded:
+    with warm_trials(waiting[0], cold=cold) as choice, Interrupts(agents.hear) as interrupts:
         first = n if per_device is None else min(n, len(devices))
         probes = [_Probe(gpu) for gpu in devices[:first]] if n > first else []
         for share in waiting[:first]:
             agents.start(share | choice)
         held = [[share | choice for share in waiting[first:][i :: len(devices)]] for i in range(len(probes))]
-        while agents.running() and any(held) and not forwarded.exit_code:
+        while agents.running() and any(held) and not interrupts.exit_code:
             time.sleep(POLL_SECONDS)
             for i, probe in enumerate(probes):
                 if held[i] and (more := probe.room(trials_of(agents.started[i].pid), len(held[i]))) is not None:
@@ -80,7 +79,7 @@ def run(
                         agents.start(share)
                     held[i] = []
         codes = agents.wait()
-    return next((code if code > 0 else 128 - code for code in codes if code), forwarded.exit_code)
+    return next((code if code > 0 else 128 - code for code in codes if code), interrupts.exit_code)
 
 
 class _Agents:
@@ -129,6 +128,12 @@ class _Agents:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         return left
+
+    def hear(self, number: int) -> None:
+        """A signal: the next of the three steps."""
+        step = min(max(self._step + 1, 2 if number == signal.SIGTERM else 1), len(STEPS))
+        print(f"agents: {STEPS[step - 1]}", file=sys.stderr, flush=True)
+        self.interrupt(step)
 
     def interrupt(self, step: int) -> None:
         """Step 1: take no new trial; 2: stop trials; 3: kill. Trials hear it from here too: an agent may be dead."""
@@ -233,31 +238,9 @@ def _relay(process: "subprocess.Popen[str]", label: str) -> threading.Thread:
         assert process.stdout
         with process.stdout as lines:
             for line in lines:
-                print(f"{label}{line.rstrip()}", flush=True)
+                # The line and its end in one write: another agent's line would come between two.
+                print(f"{label}{line.rstrip()}\n", end="", flush=True)
 
     thread = threading.Thread(target=relay)
     thread.start()
     return thread
-
-
-class _forwarded_signals:
-    """While open, SIGINT and SIGTERM go to all agents and their trials, in the three steps."""
-
-    def __init__(self, agents: _Agents) -> None:
-        self._agents = agents
-        self._step = 0
-        self.exit_code = 0
-
-    def __enter__(self) -> Self:
-        self._previous = {number: signal.signal(number, self._forward) for number in SIGNALS}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _forward(self, number: int, _frame: object) -> None:
-        self.exit_code = 128 + number
-        self._step = min(max(self._step + 1, 2 if number == signal.SIGTERM else 1), len(STEPS))
-        print(f"agents: {STEPS[self._step - 1]}", file=sys.stderr, flush=True)
-        self._agents.interrupt(self._step)

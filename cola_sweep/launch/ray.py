@@ -3,11 +3,10 @@
 Ray finds them places, gives each its CUDA_VISIBLE_DEVICES, shows their output here, and starts those whose node died
 anew elsewhere; the trials that such a node had are the server's to give out again. Beside them, each node has one warm
 server. RAY_ADDRESS names the cluster; without it Ray looks for one that runs here, and else makes one of this machine.
-Imports of ours the error, far and warm; ray inside a function.
+Imports of ours the error, far, interrupts and warm; ray inside a function.
 """
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,11 +15,11 @@ from typing import Any
 from cola_sweep import __version__, warm
 from cola_sweep.errors import UserError
 from cola_sweep.launch import far
+from cola_sweep.launch.interrupts import Interrupts
 
 # How often an actor is started anew when its node or process dies.
 RESTARTS = 3
 POLL_SECONDS = 1.0
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run(
@@ -67,12 +66,18 @@ def run(
         agents = [
             actor.options(scheduling_strategy="SPREAD", **share).remote(command, told, __version__) for _ in range(n)
         ]
-        with _Interrupts(agents) as interrupts:
+        with Interrupts(lambda number: _tell(agents, number)) as interrupts:
             code = _wait(ray, [agent.run.remote() for agent in agents])
         del servers
         return code or interrupts.exit_code
     finally:
         ray.shutdown()
+
+
+def _tell(agents: Sequence[Any], number: int) -> None:
+    print("agents: telling the agents on all nodes; interrupt again to hurry them", file=sys.stderr, flush=True)
+    for agent in agents:
+        agent.interrupt.remote(number)
 
 
 def _on(ray: Any, node: Mapping[str, Any], kind: type) -> Any:
@@ -128,25 +133,3 @@ class WarmServer:
     def __init__(self) -> None:
         words = [sys.executable, "-m", "cola_sweep.warm_server", "--socket", warm.socket_path(), "--until-eof"]
         self._server = subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True)
-
-
-class _Interrupts:
-    """While open, SIGINT and SIGTERM go to all agents."""
-
-    def __init__(self, agents: Sequence[Any]) -> None:
-        self._agents = agents
-        self.exit_code = 0
-
-    def __enter__(self) -> "_Interrupts":
-        self._previous = {number: signal.signal(number, self._forward) for number in SIGNALS}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _forward(self, number: int, _frame: object) -> None:
-        self.exit_code = 128 + number
-        print("agents: telling the agents on all nodes; interrupt again to hurry them", file=sys.stderr, flush=True)
-        for agent in self._agents:
-            agent.interrupt.remote(number)

@@ -26,6 +26,7 @@ from tests.server.conftest import BASE, Clock
 from tests.server.uploads import Client as Uploader
 
 BYSTANDER, OWN = "bystander", "p"
+ME = users.login_name()  # the entity of both projects
 GRID = "{method: grid, metric: {name: m, goal: maximize}, parameters: {a: {values: [1.0, 2.0]}}}"
 ROWS = [json.dumps({"_step": i, "m": i / 7, "name": "x"}) for i in range(5)]
 # Refusals; 422 is how the server says of anything but GraphQL that it failed, and no answer to expect.
@@ -133,7 +134,7 @@ def _no_constant(name: str) -> None:
 KINDS = ("Agent", "Artifact", "ArtifactCollection", "ArtifactManifest", "Project", "Run", "Sweep")
 PLAUSIBLE = st.sampled_from(
     [
-        OWN, "root", "r0", "r1", "r2", f"{OWN}-s", f"{OWN}-a", "things", "things:latest", "things:v0", "best",
+        OWN, ME, "r0", "r1", "r2", f"{OWN}-s", f"{OWN}-a", "things", "things:latest", "things:v0", "best",
         "dataset", GRID, "{}", "[]", "null", '{"a": {"value": 1}}', '{"state": "running"}', '{"r0": true}',
         '{"$and": [{"sweep": "x"}]}',
         '{"keys": ["m"], "samples": 3}', "+created_at", "-summary_metrics.m", "running", "FINISHED", "FULL", "_step",
@@ -185,7 +186,7 @@ def inputs() -> st.SearchStrategy[Any]:
 USUAL = st.fixed_dictionaries(
     {},
     optional={
-        "entityName": st.just("root") | LEAF,
+        "entityName": st.just(ME) | LEAF,
         "projectName": st.just(OWN) | LEAF,
         "modelName": st.just(OWN) | LEAF,
         "name": st.sampled_from(["r0", "r1", "fresh"]) | LEAF,

@@ -59,9 +59,10 @@ def section(text: str, name: str) -> str:
     return text.split(f'id="{name}"')[1].split("</section>")[0]
 
 
-def test_runs_are_shown_beside_each_other_in_the_order_asked_for(get: Any) -> None:
+def test_runs_are_shown_beside_each_other_in_the_order_asked_for(get: Any, context: Context) -> None:
     text = get("run=b&run=a")
-    assert re.findall(r'data-source="([^"]*)"', text) == ["/data/root/p%20q/runs/b", "/data/root/p%20q/runs/a"]
+    sources = [f"/data/{context.user.name}/p%20q/runs/{name}" for name in "ba"]
+    assert re.findall(r'data-source="([^"]*)"', text) == sources
     assert 'data-key="valid/mcc"' in section(text, "curves")
     differing, alike = section(text, "configuration").split("<details>")
     assert re.findall(r"<td>([^<]*)</td>", differing) == ["0.1", "1"]

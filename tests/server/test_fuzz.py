@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from cola_sweep.server import ids
 from cola_sweep.server.app import MOST_UNKNOWN
 from cola_sweep.server.store.settings import unknown_fields
-from tests.server.fuzzing import GRID, JSON, LEAF, NASTY, OWN, READ, Target, inputs, mutations, operations, target
+from tests.server.fuzzing import GRID, JSON, LEAF, ME, NASTY, OWN, READ, Target, inputs, mutations, operations, target
 
 EXAMPLES = int(os.environ.get("COLA_SWEEP_FUZZ", "40"))
 fuzz = settings(
@@ -52,9 +52,9 @@ SWEEP = st.fixed_dictionaries(
         key: WORDS | JSON | st.dictionaries(WORDS | st.text(max_size=3), JSON | WORDS, max_size=3) for key in KEYS
     },
 )
-SEGMENT = st.sampled_from(
-    [OWN, "root", "runs", "sweeps", "r0", f"{OWN}-s", "login", "files", "..", "static"]
-) | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
+SEGMENT = st.sampled_from([OWN, ME, "runs", "sweeps", "r0", f"{OWN}-s", "login", "files", "..", "static"]) | st.text(
+    st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8
+)
 QUERY = st.dictionaries(
     st.sampled_from(["sort", "order", "page", "q", "filter", "first", "after", "runs", "keys", "token", "x"]),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
@@ -109,17 +109,23 @@ def test_fields_that_nobody_knows_fill_no_table(server: Target) -> None:
     assert len(unknown_fields(server.context.store)) == MOST_UNKNOWN
 
 
+def test_what_is_fuzzed_is_there(server: Target) -> None:
+    stream = {"files": {"wandb-history.jsonl": {"offset": 0, "content": ["{}"]}}}
+    assert server.http.post(f"/files/{ME}/{OWN}/r0/file_stream", json=stream).status_code == 200
+    assert server.http.put(f"/files/{ME}/{OWN}/r1/a.txt", content=b"a").status_code == 200
+
+
 @fuzz
 @given(body=STREAM, run=st.sampled_from(["r0", "r1", "none", "..", "%00"]))
 def test_streams(server: Target, body: object, run: str) -> None:
-    answer = server.http.post(f"/files/root/{OWN}/{run}/file_stream", content=json.dumps(body))
+    answer = server.http.post(f"/files/{ME}/{OWN}/{run}/file_stream", content=json.dumps(body))
     assert server.check(answer) is None
 
 
 @fuzz
 @given(content=st.binary(max_size=50), encoding=st.sampled_from(["identity", "gzip", "br", ""]))
 def test_bodies_that_are_no_json(server: Target, content: bytes, encoding: str) -> None:
-    for path in ("/graphql", f"/files/root/{OWN}/r0/file_stream"):
+    for path in ("/graphql", f"/files/{ME}/{OWN}/r0/file_stream"):
         assert server.check(server.http.post(path, content=content, headers={"content-encoding": encoding})) is None
 
 
@@ -132,7 +138,7 @@ def test_bodies_that_are_no_json(server: Target, content: bytes, encoding: str) 
     md5=st.none() | st.sampled_from(["", "x", "1B2M2Y8AsgTpgAmY7PhCfg=="]),
 )
 def test_file_names_and_contents(server: Target, name: str, content: bytes, md5: str | None) -> None:
-    path, headers = f"/files/root/{OWN}/r1/{quote(name, safe='/%')}", {"content-md5": md5} if md5 is not None else {}
+    path, headers = f"/files/{ME}/{OWN}/r1/{quote(name, safe='/%')}", {"content-md5": md5} if md5 is not None else {}
     put = server.http.put(path, content=content, headers=headers)
     assert server.check(put) is None
     got = server.http.get(path)
