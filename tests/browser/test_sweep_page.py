@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from cola_sweep.server.pages.static import address
 from cola_sweep.server.store import Store, agents, projects, runs, sweeps
 from tests.browser.conftest import PHONE, Open, too_pale, unnamed
 from tests.system.conftest import LiveServer
@@ -257,6 +258,11 @@ def test_pages_can_be_read_by_everyone(open_page: Open, complaints: list[str], t
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "content"
     assert "404" in complaints.pop(), "of /none"
+
+
+def test_durations_are_rounded_before_they_are_parted(open_page: Open) -> None:
+    script = f"import('{address('dom.js')}').then(({{duration}}) => [0.4, 59.6, 479.7, 3599.6, 7170].map(duration))"
+    assert open_page("/").evaluate(script) == ["0 s", "1 min 0 s", "8 min 0 s", "1 h 0 min", "2 h 0 min"]
 
 
 def test_a_page_says_when_it_is_no_longer_brought_up_to_date(
