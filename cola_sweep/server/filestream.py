@@ -69,7 +69,8 @@ def parse(body: Any) -> Post:
         elif name in _STREAMS:
             chunks.append(streams.chunk(_STREAMS[name], offset, lines))
     exitcode = body.get("exitcode") or 0
-    if not isinstance(exitcode, int):
+    # 32 bits hold what any system ends a process with.
+    if not isinstance(exitcode, int) or not -(2**31) <= exitcode < 2**32:
         raise ValueError(f"`exitcode` must be an integer, got {exitcode!r}")
     return Post(
         chunks=tuple(chunks),

@@ -54,7 +54,7 @@ def open_page(browser: Browser, live_server: LiveServer, complaints: list[str]) 
 
     def complain(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            complaints.append(message.text)
+            complaints.append(f"{message.text} {message.location}")
 
     def open_page(path: str, size: tuple[int, int] = WIDE, scheme: str = "light") -> Page:
         context = browser.new_context(

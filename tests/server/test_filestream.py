@@ -125,6 +125,7 @@ def test_an_unknown_run_is_404(context: Context, run: Run, name: str) -> None:
         {"files": []},
         {"files": {"wandb-history.jsonl": []}},
         {"exitcode": "no"},
+        {"exitcode": 2**63, "complete": True},
         lines("wandb-history.jsonl", -1, {"a": 1}),
         {"files": {"wandb-history.jsonl": {"offset": "0", "content": ["{}"]}}},
         {"files": {"wandb-history.jsonl": {"offset": 0, "content": [{}]}}},

@@ -150,6 +150,22 @@ def test_media_are_given_by_step(data: Get, run: Run) -> None:
     assert step["items"] == [item | {"source": item["source"] + quote("media/images/a b_0.png", safe="")}]
 
 
+def test_a_picture_whose_file_is_on_its_way_is_shown_once_it_is_there(
+    context: Context, client: TestClient, address: str, data: Get, run: Run
+) -> None:
+    row = {"_step": 3, "late": IMAGE | {"path": "media/images/late.png"}}
+    streams.write_lines(context.store, run.id, "history", 3, [json.dumps(row)])
+    before = client.get(f"/data{address}/media", params={"key": "late"})
+    version = client.get(f"/data{address}").json()["version"]
+    assert before.json()["steps"][0]["items"][0]["source"] is None
+    put(context, run, "media/images/late.png", b"png")
+    assert client.get(f"/data{address}").json()["version"] != version
+    after = client.get(
+        f"/data{address}/media", params={"key": "late"}, headers={"if-none-match": before.headers["etag"]}
+    )
+    assert after.json()["steps"][0]["items"][0]["source"].endswith("late.png")
+
+
 def test_earlier_console_lines_come_when_asked(data: Get) -> None:
     lines = data("console", before=101)["lines"]
     assert [line["number"] for line in lines] == list(range(101))

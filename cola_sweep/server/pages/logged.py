@@ -48,20 +48,24 @@ def values_by_step(store: Store, run: Run, key: str) -> list[tuple[int | None, A
 
 
 def media_of(request: Request) -> Feed:
-    """A key's media: for each step the files to show."""
-    run, key = run_of(request, project_of(request)), request.query_params.get("key", "")
+    """A key's media: for each step the files to show; those that are on their way have no source."""
+    run, key, store = run_of(request, project_of(request)), request.query_params.get("key", ""), request.state.store
 
     def make() -> dict[str, Any]:
         steps = []
-        for step, value in values_by_step(request.state.store, run, key):
+        for step, value in values_by_step(store, run, key):
             items = [
-                {"kind": item.kind, "caption": item.caption, "source": shown_address(run, item.path)}
+                {
+                    "kind": item.kind,
+                    "caption": item.caption,
+                    "source": shown_address(run, item.path) if files.get(store, run.id, item.path) else None,
+                }
                 for item in media.shown(value)
             ]
             steps.append({"step": step, "items": items, "bars": media.bars(value)})
         return {"live": run.state not in ENDED, "steps": steps}
 
-    return Feed(f"{run.updated_at} {key}", make)
+    return Feed(f"{run.updated_at} {files.count(store, run.id)} {key}", make)
 
 
 def chart(request: Request) -> Feed:

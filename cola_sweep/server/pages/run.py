@@ -68,7 +68,8 @@ def page(request: Request) -> Page:
 def live(request: Request) -> Feed:
     """Whether the run goes on, and a version that changes with anything that its page shows."""
     run = run_of(request, project_of(request))
-    return Feed(f"{run.updated_at} {run.state}", lambda: {"live": run.state not in ENDED, "version": run.updated_at})
+    version = f"{run.updated_at} {run.state} {files.count(request.state.store, run.id)}"
+    return Feed(version, lambda: {"live": run.state not in ENDED, "version": version})
 
 
 def curves(request: Request) -> Feed:

@@ -112,7 +112,8 @@ export async function showMedia(figure, base) {
 
 function medium({ kind, source, caption }, key) {
   const named = caption || key;
-  const shown = {
+  // A line is sent before its files: what they show comes with the next look.
+  const shown = source === null ? el("p", {}, "Its file has not arrived yet.") : {
     image: () => el("img", { src: source, alt: named, loading: "lazy", onload: (event) => event.target.classList.toggle("small", event.target.naturalWidth < 96) }),
     audio: () => el("audio", { src: source, controls: true, preload: "none", "aria-label": named }),
     video: () => el("video", { src: source, controls: true, preload: "metadata", "aria-label": named }),
