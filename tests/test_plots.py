@@ -51,7 +51,22 @@ def test_the_three_matrices_agree_cell_by_cell(
     wanted = {(CLASS_NAMES[i], CLASS_NAMES[j]): counts[i][j] for i in (0, 1) for j in (0, 1)}
     assert cells(matrices["conf/wandb"]) == wanted
     assert cells(matrices["conf/sklearn"]) == wanted
-    assert {(CLASS_NAMES[int(y)], CLASS_NAMES[int(x)]): int(s) for x, y, s in heatmap_texts} == wanted
+    shown = {(CLASS_NAMES[int(y)], CLASS_NAMES[int(x)]): s.split("\n") for x, y, s in heatmap_texts}
+    assert {cell: int(count) for cell, (count, _) in shown.items()} == wanted
+    of_label = {name: sum(row) or 1 for name, row in zip(CLASS_NAMES, counts, strict=True)}
+    shares = {cell: f"{round(100 * count / of_label[cell[0]])}%" for cell, count in wanted.items()}
+    assert {cell: share for cell, (_, share) in shown.items()} == shares
+
+
+def test_the_heatmap_is_whole_and_its_colours_are_of_the_shares() -> None:
+    """Its layout is fixed: words that grew would be cut off at the picture's edge."""
+    picture = np.asarray(confusion_matrices(np.array([[0, 1000], [1, 1]]))["conf/heatmap"].image)[..., :3]
+    assert all((edge == 255).all() for edge in (picture[0], picture[-1], picture[:, 0], picture[:, -1]))
+    height, width, _ = picture.shape
+    corners = [picture[int(y * height), int(x * width)].tolist() for y in (0.15, 0.8) for x in (0.2, 0.9)]
+    none, whole, half, other_half = corners
+    assert none > half > whole
+    assert half == other_half
 
 
 def test_pictures_and_charts_have_titles() -> None:
