@@ -13,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import FloatDistribution
 from optuna.samplers import TPESampler
-from optuna.trial import TrialState, create_trial
+from optuna.trial import TrialState as OptunaState
+from optuna.trial import create_trial
 
 from cola_sweep import domains
 from cola_sweep.parameters import canonical
 from cola_sweep.points import count
 from cola_sweep.server.search import Trial, placed, suggest
-from cola_sweep.server.search.trials import ATTEMPTS
+from cola_sweep.server.search.trials import ATTEMPTS, TrialState
 from cola_sweep.space import SweepSpec, read_mapping
 
 BAYES = {"method": "bayes", "metric": {"name": "m", "goal": "maximize"}}
@@ -204,7 +205,7 @@ def test_bayes_answers_as_optuna_does_to_the_same_trials(goal: Literal["minimize
         trials.append(placed(spec, {"a": a}, state, value))
         study.add_trial(
             create_trial(
-                state=TrialState[{"pruned": "PRUNED", "failed": "FAIL"}.get(state, state.upper())],
+                state=OptunaState[{"pruned": "PRUNED", "failed": "FAIL"}.get(state, state.upper())],
                 value=value if state == "complete" else None,
                 intermediate_values={0: value} if state == "pruned" else None,
                 params={"a": a},
@@ -219,7 +220,7 @@ def test_bayes_answers_as_optuna_does_to_the_same_trials(goal: Literal["minimize
         suggestion = suggest(spec, trials, seed)
         assert suggestion is not None
         assert suggestion.params == asked.params
-        study.tell(asked, state=TrialState.FAIL)
+        study.tell(asked, state=OptunaState.FAIL)
 
 
 def test_trials_without_a_value_teach_bayes_nothing() -> None:
@@ -236,6 +237,30 @@ def test_trials_without_a_value_teach_bayes_nothing() -> None:
     ]
     assert suggest(spec, blank * 4, 0).why == "random draw: 0 of the first 3 trials have a value"  # type: ignore[union-attr]
     assert suggest(spec, blank + told, 0).why == "TPE over 3 trials"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("goal", ["minimize", "maximize"])
+def test_of_very_many_trials_bayes_hears_the_best_the_latest_and_those_under_way(
+    goal: Literal["minimize", "maximize"],
+) -> None:
+    spec = read_mapping({**BAYES, "metric": {"name": "m", "goal": goal}, "parameters": {"a": {"min": 0.0, "max": 1.0}}})
+    sign = 1 if goal == "maximize" else -1
+    trials = [placed(spec, {"a": i * 7 % 400 / 400}, "complete", sign * (i * 11 % 400)) for i in range(400)]
+    answer = suggest(spec, trials, 0)
+    assert answer
+    assert answer.why == "TPE over 250 of 400 trials"
+
+    def with_old(state: TrialState, a: float, value: float, many: int = 1) -> dict[str, Any]:
+        old = [placed(spec, {"a": a}, state, sign * value)] * many
+        return suggest(spec, old + trials[many:], 0).params  # type: ignore[union-attr]
+
+    there = answer.params["a"]
+    assert with_old("complete", there, 3) == answer.params, "one that is not good"
+    assert with_old("pruned", there, 999) == answer.params, "none that was pruned is as good as a complete one"
+    assert with_old("failed", there, 999) == answer.params
+    assert with_old("complete", 0.5, 999) != answer.params
+    without = with_old("failed", there, 3, many=50)
+    assert with_old("running", without["a"], 3, many=50) != without
 
 
 @pytest.mark.parametrize("constraints", [c for c, _ in DISTRIBUTIONS[13:]], ids=lambda c: c["distribution"])

@@ -8,7 +8,7 @@ Trials under way are told as running, so agents asking at the same time get diff
 ones and those without a finite value are not told, never given a made-up value.
 """
 
-import math
+import heapq
 import random
 import warnings
 from collections.abc import Container, Iterator
@@ -22,14 +22,17 @@ from cola_sweep import domains
 from cola_sweep.axes import axis
 from cola_sweep.parameters import canonical
 from cola_sweep.points import Point, count, free_point, nested
-from cola_sweep.server.search.trials import VALUED, Suggestion, Trial, placed, taken
-from cola_sweep.space import SweepSpec, read_mapping
+from cola_sweep.server.search.trials import Suggestion, Trial, placed, taken
+from cola_sweep.space import Metric, SweepSpec, read_mapping
 
 # Random trials before the estimate: at most so many, and a third of a capped sweep, but three at least.
 STARTUP, LEAST_STARTUP = 10, 3
 # Estimates asked for before a free cell is drawn, where the space is finite and the best cells are taken.
 _TRIES = 8
-_MOST_TOLD = 2**31  # far more than any sweep has
+# Optuna goes through all it is told at each answer. So it is told those that it takes for the good ones, which it has
+# be 25 at most and of so many trials no fewer, and of the others the latest.
+BEST, LATEST = 25, 225
+_MOST_TRIALS = 2**31  # far more than any sweep has
 _EPOCH = datetime.fromtimestamp(0, UTC)  # when a trial was makes no difference to the search
 
 
@@ -39,7 +42,7 @@ def next_estimate(spec: SweepSpec, trials: list[Trial], dice: random.Random) -> 
     total = count(spec.parameters)
     if total is not None and len(done) >= total:
         return None
-    informative = sum(1 for trial in trials if _value(trial) is not None)
+    informative = sum(1 for trial in trials if trial.known is not None)
     startup = startup_trials(spec)
     if informative < startup or not any(axis(p) for p in spec.parameters):
         point = free_point(spec.parameters, done, dice)
@@ -47,7 +50,8 @@ def next_estimate(spec: SweepSpec, trials: list[Trial], dice: random.Random) -> 
         return Suggestion(nested(spec.parameters, point), why) if point is not None else None
     for point in _estimates(spec, trials, dice):
         if total is None or canonical(point) not in done:
-            return Suggestion(nested(spec.parameters, point), f"TPE over {informative} trials")
+            told = f"{BEST + LATEST} of " if informative > BEST + LATEST else ""
+            return Suggestion(nested(spec.parameters, point), f"TPE over {told}{informative} trials")
     point = free_point(spec.parameters, done, dice)
     return (
         Suggestion(nested(spec.parameters, point), "random draw: TPE proposed points taken")
@@ -76,7 +80,7 @@ def _estimates(spec: SweepSpec, trials: list[Trial], dice: random.Random) -> Ite
             n_startup_trials=0, multivariate=True, constant_liar=True, seed=dice.getrandbits(32)
         )
     assert spec.metric is not None
-    storage = _Told(trials)
+    storage = _Told(_worth_telling(trials, spec.metric))
     study = optuna.create_study(direction=spec.metric.goal, storage=storage)
     number = storage.get_study_id_from_name(study.study_name)
     axes = {p.name: found for p in sorted(spec.parameters, key=lambda p: p.name) if (found := axis(p))}
@@ -94,10 +98,9 @@ class _Told(optuna.storages.InMemoryStorage):
     answer's time. Those asked for are numbered from 0, so the others stay below.
     """
 
-    def __init__(self, trials: list[Trial]) -> None:
+    def __init__(self, trials: list[tuple[int, Trial]]) -> None:
         super().__init__()
-        told = [_told(number, trial) for number, trial in enumerate(trials, -_MOST_TOLD)]
-        self._told = [trial for trial in told if trial]
+        self._told = [_told(number - _MOST_TRIALS, trial) for number, trial in trials]
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
@@ -106,31 +109,37 @@ class _Told(optuna.storages.InMemoryStorage):
         return [*told, *super().get_all_trials(study_id, deepcopy, states)]
 
 
-def _outcome(trial: Trial) -> tuple[TrialState, float | None] | None:
-    """The state and value to tell; None if the trial teaches nothing."""
-    if trial.point is None:
-        return None
-    if trial.state in ("waiting", "running"):
-        return TrialState.RUNNING, None
-    value = _value(trial)
-    if value is None:
-        return None
-    return TrialState.PRUNED if trial.state == "pruned" else TrialState.COMPLETE, value
+def _worth_telling(trials: list[Trial], metric: Metric) -> list[tuple[int, Trial]]:
+    """Those that are under way or have a value, by their places in `trials`; of very many, those that matter."""
+    running, costs = [], {}
+    sign = 1.0 if metric.goal == "minimize" else -1.0
+    for place, trial in enumerate(trials):
+        if trial.point is None:
+            continue
+        if trial.known is not None:
+            # As Optuna has it: no pruned trial is as good as a complete one.
+            costs[place] = (trial.state == "pruned", sign * trial.known)
+        elif trial.state in ("waiting", "running"):
+            running.append(place)
+    if len(costs) > BEST + LATEST:
+        best = heapq.nsmallest(BEST, costs, costs.__getitem__)
+        latest = [place for place in list(costs)[-BEST - LATEST :] if place not in best][-LATEST:]
+    else:
+        best, latest = [], list(costs)
+    return [(place, trials[place]) for place in sorted(running + best + latest)]
 
 
 @lru_cache(maxsize=8192)
-def _told(number: int, trial: Trial) -> FrozenTrial | None:
-    """The trial as Optuna has it; None if it teaches nothing. Most are told again, in the same place, each time."""
-    outcome = _outcome(trial)
-    if outcome is None:
-        return None
-    state, value = outcome
+def _told(number: int, trial: Trial) -> FrozenTrial:
+    """The trial as Optuna has it. Most are told again, in the same place, each time."""
+    known = trial.known
+    state = TrialState.RUNNING if known is None else TrialState[trial.state.upper()]
     return FrozenTrial(
         number=number,
         trial_id=number,
         state=state,
-        value=value if state == TrialState.COMPLETE else None,
-        intermediate_values={0: value} if state == TrialState.PRUNED and value is not None else {},
+        value=known if state == TrialState.COMPLETE else None,
+        intermediate_values={0: known} if state == TrialState.PRUNED and known is not None else {},
         params=trial.places,
         distributions={},  # of all: the axes
         datetime_start=_EPOCH,
@@ -138,8 +147,3 @@ def _told(number: int, trial: Trial) -> FrozenTrial | None:
         user_attrs={},
         system_attrs={},
     )
-
-
-def _value(trial: Trial) -> float | None:
-    known = trial.state in VALUED and trial.value is not None and math.isfinite(trial.value)
-    return trial.value if known else None

@@ -1,5 +1,6 @@
 """The values that search reads and returns, and which points of a space they take. Pure."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,12 @@ class Trial:
     space: tuple[Parameter, ...] = field(repr=False)
 
     # Trials that have ended are kept between suggestions, so these are worked out once.
+
+    @cached_property
+    def known(self) -> float | None:
+        """The value, if it is one that tells the search something."""
+        told = self.state in VALUED and self.value is not None and math.isfinite(self.value)
+        return self.value if told else None
 
     @cached_property
     def key(self) -> str:
