@@ -129,7 +129,7 @@ def text(cell: Any) -> str:
         return ""
     if isinstance(cell, str):
         return cell
-    if isinstance(cell, float):
+    if isinstance(cell, float) and math.isfinite(cell):
         return f"{cell:.6g}"
     if isinstance(cell, dict) and isinstance(cell.get("caption"), str):
         return str(cell["caption"])

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from cola_sweep.server import ids, media, table_files, tables
 from cola_sweep.server.context import Context
 from cola_sweep.server.curve_axes import axes, own_axes
-from cola_sweep.server.store import artifact_files, artifacts, collections, files, projects, runs, streams
+from cola_sweep.server.store import artifact_files, artifacts, collections, files, projects, runs, streams, sweeps
 from cola_sweep.server.store.runs import Run
 from cola_sweep.server.tables import BadTable, Table
 
@@ -99,6 +99,29 @@ def test_the_page_shows_what_was_logged_and_nothing_of_it_is_markup(client: Test
     assert "\x1b" not in text
     for part in ("curves", "charts", "media", "tables", "summary", "configuration", "system", "console", "files"):
         assert (f'id="{part}"' in text) == (part != "tables")  # the one table is a chart's
+
+
+def test_what_its_sweep_is_after_goes_first(client: TestClient, context: Context) -> None:
+    project = projects.ensure(context.store, context.user.name, "p")
+    space = "{method: grid, metric: {name: val/f, goal: maximize}, parameters: {lr: {values: [0.1]}, n: {value: 3}}}"
+    sweep = sweeps.create(context.store, project.id, "s", config=space, method="grid", state="RUNNING", seed=1)
+    run = runs.create(
+        context.store, project.id, "r", state="running", display_name="r", sweep_id=sweep.id, commit_hash="c" * 40,
+        args_json='{"lr": {"value": 0.1}, "n": {"value": 3}}',
+        summary_json='{"val/a": 1, "val/f": {"last": 0.25, "max": 0.123456789, "min": 0}, "of": {"er": {"still": null}}}',
+    )  # fmt: skip
+    row = {"epoch": 0, "cost/s": 1, "train/loss": 2, "val/a": 3, "val/f": 4, "loss": 5, "trainer/global_step": 6}
+    streams.write_lines(context.store, run.id, "history", 0, [json.dumps(row)])
+    text = client.get(f"/{context.user.name}/p/runs/r", headers={"accept": "text/html"}).text
+    assert re.findall(r'<figure class="curve" data-key="([^"]+)"', text) == [
+        "val/f", "val/a", "train/loss", "loss", "epoch", "cost/s", "trainer/global_step"
+    ]  # fmt: skip
+    headline = re.findall(r"<dt>([^<]+)</dt><dd><strong>([^<]+)</strong>(?: <span[^>]*>([^<]+))?", text)
+    assert headline == [("Best val/f", "0.123457", "last 0.25"), ("lr", "0.1", "")]
+    assert 'title="0.123456789"><span class="soft">max</span> 0.123457<' in text
+    assert re.findall(r'<span class="soft">(\w+)</span> 0', text) == ["max", "min", "last"]
+    assert '<span class="soft">er.still</span>' in text
+    assert "c" * 40 in text
 
 
 def test_an_empty_run_says_what_to_do(client: TestClient, context: Context) -> None:

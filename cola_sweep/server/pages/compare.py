@@ -15,9 +15,10 @@ from cola_sweep.server import comparison, curve_axes, media, table_files, tables
 from cola_sweep.server.comparison import Row
 from cola_sweep.server.context import Context
 from cola_sweep.server.curves import CLOCKS
+from cola_sweep.server.pages import keys
 from cola_sweep.server.pages.frame import Page
 from cola_sweep.server.pages.places import Link, in_project, project_of, trail
-from cola_sweep.server.pages.run import groups, numeric_keys
+from cola_sweep.server.pages.run import numeric_keys, own_summary, searched
 from cola_sweep.server.store import runs
 from cola_sweep.server.store.projects import Project
 from cola_sweep.server.store.runs import Run
@@ -48,12 +49,14 @@ def page(request: Request) -> Page:
     configs = [_config(run) for run in chosen]
     numbers = sorted(set().union(*(numeric_keys(run) for run in chosen)))
     kept = json.loads(chosen[0].config_json)
+    metric = searched(context.store, chosen[0])[0].name
+    summary = comparison.beside([own_summary(json.loads(run.summary_json)) for run in chosen])
     values |= {
-        "groups": groups(numbers),
+        "groups": keys.groups(numbers, metric),
         "axes": curve_axes.axes(kept, numbers)[len(CLOCKS) :],
         "own_axes": curve_axes.own_axes(kept, numbers),
         "config": _texts(comparison.beside(configs)),
-        "summary": _texts(comparison.beside([_summary(run) for run in chosen])),
+        "summary": _texts(sorted(summary, key=lambda row: keys.place(row.key, metric))),
         "sentences": _sentences(request, chosen),
     }
     return Page("compare.html.j2", f"{len(chosen)} runs", trail(project), values)
@@ -101,11 +104,6 @@ def _config(run: Run) -> dict[str, Any]:
     return {key: value for key, value in plain(json.loads(run.config_json)).items() if key != "_wandb"}
 
 
-def _summary(run: Run) -> dict[str, Any]:
-    summary = json.loads(run.summary_json)
-    return {key: value for key, value in summary.items() if key[:1] != "_" and not media.type_of(value)}
-
-
 def _texts(rows: list[Row]) -> list[dict[str, Any]]:
     return [
         {"key": row.key, "differs": row.differs, "texts": [tables.text(value) for value in row.values]} for row in rows
@@ -140,11 +138,11 @@ def _sentences(request: Request, chosen: Sequence[Run]) -> dict[str, Any] | None
 
 def _predictions_key(chosen: Sequence[Run]) -> str | None:
     """The key of a table that every run logged, `predictions` above all; of others only one named like it."""
-    keys: list[set[str]] = []
+    of_runs: list[set[str]] = []
     for run in chosen:
         summary = json.loads(run.summary_json)
-        keys.append({key for key, value in summary.items() if media.type_of(value) in media.TABLES})
-    common = set.intersection(*keys)
+        of_runs.append({key for key, value in summary.items() if media.type_of(value) in media.TABLES})
+    common = set.intersection(*of_runs)
     return _FIRST if _FIRST in common else next((key for key in sorted(common) if _FIRST in key), None)
 
 

@@ -14,16 +14,20 @@ from cola_sweep.server.charts import logged
 from cola_sweep.server.context import Context
 from cola_sweep.server.curve_cache import CurveCache, Stream
 from cola_sweep.server.curves import CLOCKS
-from cola_sweep.server.pages import console
+from cola_sweep.server.pages import console, keys
 from cola_sweep.server.pages.frame import Feed, Page
 from cola_sweep.server.pages.places import Link, href, in_project, project_of, run_of, trail
+from cola_sweep.server.pages.trials import found, varied
+from cola_sweep.server.paths import lookup
 from cola_sweep.server.resolvers.files import path as file_path
-from cola_sweep.server.store import artifacts, collections, files, memberships, runs
+from cola_sweep.server.store import Store, artifacts, collections, files, memberships, runs, sweeps
 from cola_sweep.server.store.artifacts import Artifact
 from cola_sweep.server.store.database import seconds
 from cola_sweep.server.store.projects import Project
 from cola_sweep.server.store.runs import ENDED, Run
-from cola_sweep.server.trials import plain
+from cola_sweep.server.tables import text
+from cola_sweep.server.trials import metric_value, plain, spec_of
+from cola_sweep.space import Metric
 
 MOST_FILES = 1000
 _TEXT = 2000  # letters of a value that the page itself shows
@@ -39,6 +43,7 @@ def page(request: Request) -> Page:
     config, summary = json.loads(run.config_json), json.loads(run.summary_json)
     kinds = _kinds(run, summary)
     numbers = numeric_keys(run)
+    metric, settings = searched(context.store, run)
     charts = logged.charts(config)
     of_charts = {chart.table for chart in charts}
     values = {
@@ -46,18 +51,17 @@ def page(request: Request) -> Page:
         "live": run.state not in ENDED,
         "base": in_project(project, "runs", run.name),
         "compare": f"{in_project(project, 'compare')}?{urlencode({'run': run.name})}",
+        "headline": [*_best(run, summary, metric), *settings],
         "facts": _facts(run),
-        "groups": groups(numbers),
+        "groups": keys.groups(numbers, metric.name),
         "axes": curve_axes.axes(config, numbers)[len(CLOCKS) :],
         "own_axes": curve_axes.own_axes(config, numbers),
         "charts": charts,
         "media": sorted(key for key, found in kinds.items() if found & media.TYPES),
         "tables": sorted(key for key, found in kinds.items() if found & media.TABLES and key not in of_charts),
-        "summary": _pairs(
-            {key: value for key, value in summary.items() if key[:1] != "_" and not media.type_of(value)}
-        ),
-        "config": _pairs({key: value for key, value in plain(config).items() if key != "_wandb"}),
-        "system": groups(_system_keys(run)),
+        "summary": sorted(_pairs(own_summary(summary)), key=lambda pair: keys.place(pair[0], metric.name)),
+        "config": sorted(_pairs({key: value for key, value in plain(config).items() if key != "_wandb"}, exact=True)),
+        "system": keys.groups(_system_keys(run)),
         "console": console.tail(context.store, run),
         "files": _files(context, run),
         "artifacts": _artifacts(context, project, run),
@@ -76,22 +80,22 @@ def curves(request: Request) -> Feed:
     """The points of the keys asked for: `[step, value, one for each of axes]`, by key."""
     run, asked = run_of(request, project_of(request)), request.query_params
     stream: Stream = "events" if asked.get("stream") == "events" else "history"
-    keys = list(dict.fromkeys(asked.getlist("key")))
+    names = list(dict.fromkeys(asked.getlist("key")))
     numbers = numeric_keys(run)
     axes = curve_axes.axes(json.loads(run.config_json), numbers) if stream == "history" else CLOCKS
     cache: CurveCache = request.app.state.curves
 
     def make() -> dict[str, Any]:
-        points = cache.draw(request.state.store, run.id, stream, keys, axes)
+        points = cache.draw(request.state.store, run.id, stream, names, axes)
         return {"live": run.state not in ENDED, "axes": ["_step", *axes], "points": points}
 
-    return Feed(f"{run.updated_at} {run.state} {stream} {axes} {keys}", make)
+    return Feed(f"{run.updated_at} {run.state} {stream} {axes} {names}", make)
 
 
 def numeric_keys(run: Run) -> list[str]:
     """The keys under which a run logged numbers, without the client's own."""
-    keys = json.loads(run.keys_json)
-    return [key for key, entry in keys.items() if "number" in entry["types"] and not key.startswith("_")]
+    entries = json.loads(run.keys_json)
+    return [key for key, entry in entries.items() if "number" in entry["types"] and not key.startswith("_")]
 
 
 def _kinds(run: Run, summary: dict[str, Any]) -> dict[str, set[str]]:
@@ -103,13 +107,30 @@ def _kinds(run: Run, summary: dict[str, Any]) -> dict[str, set[str]]:
     return kinds
 
 
-def groups(keys: list[str]) -> list[tuple[str, list[str]]]:
-    """Keys by what stands before their first slash or dot; those without one go first."""
-    found: dict[str, list[str]] = {}
-    for key in sorted(keys):
-        mark = "/" if "/" in key else "."
-        found.setdefault(key.split(mark, 1)[0] if mark in key else "", []).append(key)
-    return sorted(found.items())
+def searched(store: Store, run: Run) -> tuple[Metric, list[tuple[str, str, str]]]:
+    """What the run's sweep is after, and (name, text, more) of the settings that it varies, as the run has them."""
+    sweep = sweeps.by_id(store, run.sweep_id) if run.sweep_id is not None else None
+    spec = spec_of(sweep.config) if sweep else None
+    if sweep is None or spec is None:
+        return Metric(keys.OWN, "maximize"), []
+    _, values = found(run.args_json or run.config_json, run.summary_json, sweep.config)
+    settings = [(p.name, text(value), "") for p, value in zip(varied(spec), values, strict=True) if value is not None]
+    return spec.metric or Metric(keys.OWN, "maximize"), settings
+
+
+def own_summary(summary: dict[str, Any]) -> dict[str, Any]:
+    """What of a summary is neither the client's own nor media."""
+    return {key: value for key, value in summary.items() if key[:1] != "_" and not media.type_of(value)}
+
+
+def _best(run: Run, summary: dict[str, Any], metric: Metric) -> list[tuple[str, str, str]]:
+    """(name, text, more) of the metric at its best, and what it was last where that is something else."""
+    best = metric_value(run.summary_json, metric)
+    if best is None:
+        return []
+    whole = lookup(summary, metric.name)
+    last = whole.get("last", best) if isinstance(whole, dict) else best
+    return [(f"Best {metric.name}", text(best), f"last {text(last)}" if last != best else "")]
 
 
 def _system_keys(run: Run) -> list[str]:
@@ -120,7 +141,7 @@ def _system_keys(run: Run) -> list[str]:
 def _facts(run: Run) -> list[tuple[str, str]]:
     """What is known of a run in a word or two, without what is not."""
     lasted = run.finished_at or run.heartbeat_at
-    found = {
+    facts = {
         "Lasted": _duration(seconds(lasted) - seconds(run.created_at)) if lasted else "",
         "Steps": f"{run.last_step + 1:,}" if run.last_step is not None else "",
         "Group": run.group_name,
@@ -133,37 +154,45 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         "Exit code": "" if run.exitcode is None else str(run.exitcode),
         "Id": run.name,
     }
-    return [(name, text) for name, text in found.items() if text]
+    return [(name, said) for name, said in facts.items() if said]
 
 
 def _duration(count: float) -> str:
-    """Seconds as people say them.
+    """Seconds as people say them; `duration` of dom.js says the same.
 
     >>> _duration(59.6), _duration(3700)
-    ('1 min', '1 h 2 min')
+    ('1 min 0 s', '1 h 2 min')
     """
-    count = round(max(count, 0))
-    hours, minutes, left = count // 3600, count // 60 % 60, count % 60
-    if hours:
-        return f"{hours} h {minutes} min"
-    return (
-        " ".join(part for part in (f"{minutes} min" if minutes else "", f"{left} s" if left else "") if part) or "0 s"
-    )
+    whole = round(max(count, 0))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    minutes = (whole + 30) // 60
+    return f"{minutes // 60} h {minutes % 60} min"
 
 
-def _pairs(values: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """(key, parts) of each value: a part is (name, text); a plain value has one without a name."""
-    found = []
+def _pairs(values: dict[str, Any], *, exact: bool = False) -> list[tuple[str, list[tuple[str, str, str]]]]:
+    """(key, parts) of each value: a part is (name, text, all its digits); a plain value has one without a name.
+
+    Args:
+        exact: show all digits of a number, not as many as say something.
+    """
+    pairs = []
     for key, value in values.items():
-        whole = isinstance(value, dict) and value and not any(isinstance(part, dict | list) for part in value.values())
-        parts = list(value.items()) if whole else [("", value)]
-        found.append((key, [(name, _text(part)) for name, part in parts]))
-    return sorted(found)
+        inner = sorted(history_keys.flat(value), key=lambda part: part[0] == "last") if isinstance(value, dict) else []
+        pairs.append((key, [_part(name, part, exact) for name, part in inner or [("", value)]]))
+    return pairs
 
 
-def _text(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _TEXT else f"{text[:_TEXT]}… ({len(text):,} letters)"
+def _part(name: str, value: Any, exact: bool) -> tuple[str, str, str]:
+    whole = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    shown = whole if exact else text(value)
+    return name, _cut(shown), _cut(whole) if whole != shown else ""
+
+
+def _cut(words: str) -> str:
+    return words if len(words) <= _TEXT else f"{words[:_TEXT]}… ({len(words):,} letters)"
 
 
 def _files(context: Context, run: Run) -> list[dict[str, Any]]:

@@ -52,25 +52,26 @@ def page(request: Request) -> Page:
 
 
 def _shown(table: Table, run: Run, asked: Any, address: str) -> dict[str, Any]:
-    sort, down, number = asked.get("sort", ""), asked.get("down", "") == "1", asked.get("page", "1")
+    sort, down, page_number = asked.get("sort", ""), asked.get("down", "") == "1", asked.get("page", "1")
     chosen: View = tables.view(
         table, sort=sort, down=down, find=asked.get("find", ""), column=asked.get("column", ""),
-        page=int(number) if number.isdecimal() and len(number) < 10 else 1,
+        page=int(page_number) if page_number.isdecimal() and len(page_number) < 10 else 1,
     )  # fmt: skip
 
     def to(**changes: str) -> str:
         return f"{address}?{urlencode({**asked, **changes})}"
 
+    rows = [[_cell(run, cell) for cell in row] for row in chosen.rows]
     heads = []
-    for name in table.columns:
+    for at, name in enumerate(table.columns):
         order = ("descending" if down else "ascending") if name == sort else "none"
-        heads.append(
-            {"name": name, "order": order, "to": to(sort=name, down="1" if order == "ascending" else "", page="1")}
-        )
+        toward = to(sort=name, down="1" if order == "ascending" else "", page="1")
+        number = any(row[at].kind == "number" for row in rows)
+        heads.append({"name": name, "order": order, "to": toward, "number": number})
     return {
         "columns": table.columns,
         "heads": heads,
-        "rows": [[_cell(run, cell) for cell in row] for row in chosen.rows],
+        "rows": rows,
         "view": chosen,
         "total": len(table.rows),
         "before": to(page=str(chosen.page - 1)) if chosen.page > 1 else "",

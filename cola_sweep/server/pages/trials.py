@@ -12,6 +12,7 @@ from cola_sweep.server.store import Store, agents, runs
 from cola_sweep.server.store.database import seconds
 from cola_sweep.server.store.runs import Part
 from cola_sweep.server.store.sweeps import Sweep
+from cola_sweep.space import SweepSpec
 
 # What the page's buttons ask for, in `states`' words: each one's word, and what it does.
 MOVES = {
@@ -42,7 +43,6 @@ def data(store: Store, sweep: Sweep) -> dict[str, Any]:
     """
     spec = trials.spec_of(sweep.config)
     rows = runs.parts(store, sweep.project_id, _COLUMNS, {"sweep": {sweep.name}})
-    varied = tuple(p for p in spec.parameters if p.distribution != "constant") if spec else ()
     given = Counter(row["agent_id"] for row in rows)
     names = {agent.id: agent.name for agent in agents.of_sweep(store, sweep.id)}
     return {
@@ -52,7 +52,7 @@ def data(store: Store, sweep: Sweep) -> dict[str, Any]:
         "moves": moves(sweep.state),
         "metric": {"name": spec.metric.name, "goal": spec.metric.goal} if spec and spec.metric else None,
         "cap": spec.run_cap if spec else None,
-        "parameters": [{"name": p.name, "scale": _scale(p)} for p in varied],
+        "parameters": [{"name": p.name, "scale": _scale(p)} for p in (varied(spec) if spec else ())],
         "trials": [_trial(row, sweep.config, names) for row in rows],
         "agents": [
             {
@@ -72,7 +72,7 @@ def elapsed(row: Part) -> float:
 
 
 def _trial(row: Part, config: str, names: dict[int, str]) -> dict[str, Any]:
-    value, values = _found(row["args_json"] or row["config_json"], row["summary_json"], config)
+    value, values = found(row["args_json"] or row["config_json"], row["summary_json"], config)
     return {
         "id": row["name"], "name": row["display_name"], "state": row["state"], "value": value, "values": values,
         "since": row["created_at"], "seconds": elapsed(row), "reason": row["stop_reason"],
@@ -82,15 +82,20 @@ def _trial(row: Part, config: str, names: dict[int, str]) -> dict[str, Any]:
 
 # A sweep that runs is read every few seconds, and most of its trials are as they were.
 @lru_cache(maxsize=4096)
-def _found(params_json: str, summary_json: str, config: str) -> tuple[float | None, list[Any]]:
+def found(params_json: str, summary_json: str, config: str) -> tuple[float | None, list[Any]]:
     """A trial's value of the metric, and its values of the parameters that vary; None for one that it does not have."""
     spec = trials.spec_of(config)
     if spec is None:
         return None, []
     params = trials.plain(json.loads(params_json))
-    found = [lookup(params, p.name) for p in spec.parameters if p.distribution != "constant"]
+    values = [lookup(params, p.name) for p in varied(spec)]
     value = trials.metric_value(summary_json, spec.metric) if spec.metric else None
-    return value, [None if each is MISSING else each for each in found]
+    return value, [None if each is MISSING else each for each in values]
+
+
+def varied(spec: SweepSpec) -> list[Parameter]:
+    """The parameters that a sweep varies."""
+    return [p for p in spec.parameters if p.distribution != "constant"]
 
 
 def _scale(parameter: Parameter) -> str:

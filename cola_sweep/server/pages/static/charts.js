@@ -24,6 +24,8 @@ export function whenSeen(section, selector, show) {
 /** A figure with one of `wandb.plot`'s charts. */
 export async function showChart(figure, base) {
   const plot = figure.querySelector(".plot");
+  // The first chart of a server takes seconds: what draws them is packed then.
+  if ("wait" in plot.dataset) plot.replaceChildren(el("p", { class: "empty" }, "Drawing …"));
   const draw = async (step) => {
     const current = begun(figure);
     const query = new URLSearchParams({ key: figure.dataset.key, ...(step !== null && { step }) });

@@ -3,7 +3,8 @@
 import { el, number, svg } from "./dom.js";
 import { scale } from "./plot.js";
 
-const HEIGHT = 190, LEFT = 46, RIGHT = 8, TOP = 6, BOTTOM = 22, COLOURS = 8;
+const HEIGHT = 206, LEFT = 46, RIGHT = 8, TOP = 6, BOTTOM = 38, COLOURS = 8;
+const FEW = 20; // points of a line that are marked, each an epoch or the like
 const TIMES = { _runtime: (x) => `${number(x)} s`, _timestamp: (x) => new Date(x * 1000).toLocaleTimeString("en-GB") };
 const NAMES = { _step: "step", _runtime: "seconds since the start", _timestamp: "time of day" };
 
@@ -31,13 +32,15 @@ export function draw(plot, lines, { title, axis, log, smooth }) {
   const x = across.at, y = up.at;
   const picture = svg("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, height: HEIGHT, role: "img", tabindex: "0", "aria-label": describe(title, shown, fits) });
   for (const tick of up.ticks) picture.append(svg("line", { class: "rule", x1: LEFT, x2: width - RIGHT, y1: tick.at, y2: tick.at }), svg("text", { x: LEFT - 6, y: tick.at + 4, "text-anchor": "end" }, tick.text));
-  for (const tick of across.ticks.filter((_, i) => width > 300 || i % 2 === 0)) picture.append(svg("text", { x: tick.at, y: HEIGHT - 6, "text-anchor": "middle" }, label(axis, tick.value)));
+  for (const tick of across.ticks.filter((_, i) => width > 300 || i % 2 === 0)) picture.append(svg("text", { x: tick.at, y: HEIGHT - 22, "text-anchor": "middle" }, label(axis, tick.value)));
+  picture.append(svg("text", { class: "axis-name", x: width - RIGHT, y: HEIGHT - 5 }, axisName(axis)));
   for (const line of shown) {
     const colour = `s${line.colour % COLOURS}`;
     if (smooth > 0) picture.append(svg("path", { class: `raw ${colour}`, d: path(line.points, x, y, fits) }));
     picture.append(svg("path", { class: colour, d: path(smooth > 0 ? smoothed(line.points, smooth, fits) : line.points, x, y, fits) }));
-    const alone = line.points.filter((point, i) => fits(point[1]) && !(i > 0 && fits(line.points[i - 1][1])) && !(i + 1 < line.points.length && fits(line.points[i + 1][1])));
-    for (const [px, py] of alone) picture.append(svg("circle", { class: `lone ${colour}`, cx: x(px), cy: y(py), r: 3 }));
+    const alone = (i) => !(i > 0 && fits(line.points[i - 1][1])) && !(i + 1 < line.points.length && fits(line.points[i + 1][1]));
+    const marked = line.points.filter(([, value], i) => fits(value) && (line.points.length <= FEW || alone(i)));
+    for (const [px, py] of marked) picture.append(svg("circle", { class: `lone ${colour}`, cx: x(px), cy: y(py), r: 2.5 }));
     for (const [px, py] of line.points.filter(([, value]) => typeof value !== "number")) {
       picture.append(svg("text", { class: "odd", x: x(px), y: py === "Infinity" ? TOP + 8 : HEIGHT - BOTTOM - 2, "text-anchor": "middle" }, svg("title", {}, `${py} at ${label(axis, px)}`), py === "NaN" ? "×" : py === "Infinity" ? "▲" : "▼"));
     }

@@ -24,10 +24,11 @@ export function tip(node, text) {
  */
 export function scale(values, kind, from, to, margin = 0) {
   if (kind === "values") {
-    const names = [...new Set(values.filter((value) => value !== null).map(name))];
-    names.sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+    const given = [...new Map(values.filter((value) => value !== null).map((value) => [name(value), value])).values()];
+    given.sort((a, b) => (typeof a === "number" && typeof b === "number" ? a - b : name(a).localeCompare(name(b), "en", { numeric: true })));
+    const names = given.map(name);
     const at = (value) => (value === null ? null : from + ((names.indexOf(name(value)) + 0.5) / names.length) * (to - from));
-    return { at, ticks: names.map((text) => ({ at: at(text), text: short(text) })) };
+    return { at, ticks: given.map((value) => ({ at: at(value), text: typeof value === "number" ? number(value) : short(name(value)) })) };
   }
   const numbers = values.filter((value) => typeof value === "number");
   const log = kind === "log" && numbers.every((value) => value > 0);

@@ -102,17 +102,20 @@ function draw(data, valued, ranked) {
   for (const each of numbered) {
     if (!steps.length || (goal === "maximize" ? each.y > steps.at(-1).y : each.y < steps.at(-1).y)) steps.push(each);
   }
-  at("progress").replaceChildren(chart({ points: numbered, steps, x: { title: "trial", kind: "linear" }, y: { title: metric }, said: `Best ${metric} so far: ${number(ranked[0].value)}, of trial ${steps.at(-1).x} of ${data.trials.length}` }));
+  at("progress").replaceChildren(chart({ points: numbered, steps, x: { title: "trial", kind: "linear" }, y: { title: metric }, width: room(at("progress"), 480), said: `Best ${metric} so far: ${number(ranked[0].value)}, of trial ${steps.at(-1).x} of ${data.trials.length}` }));
   const figure = at("parallel");
   figure.closest("section").hidden = valued.length < 2 || data.parameters.length < 1;
   if (valued.length > 1 && data.parameters.length && !figure.querySelector(".off")) coordinates(figure, data, ranked);
   at("parameters").replaceChildren(...data.parameters.map((parameter, place) => {
     const points = valued.filter((trial) => trial.values[place] !== null).map((trial) => point(trial, trial.values[place]));
-    return points.length ? el("figure", {}, chart({ points, x: { title: parameter.name, kind: parameter.scale }, y: { title: metric }, width: 400, height: 250, said: `${metric} against ${parameter.name}, ${points.length} trials` })) : null;
+    return points.length ? el("figure", {}, chart({ points, x: { title: parameter.name, kind: parameter.scale }, y: { title: metric }, width: room(at("parameters"), 400), height: 250, said: `${metric} against ${parameter.name}, ${points.length} trials` })) : null;
   }).filter(Boolean));
   const ended = valued.filter((trial) => !OPEN.has(trial.state)).length;
   if (ended !== asked) importance(ended);
 }
+
+// A drawing is not made larger than its place, so that its texts keep their size on a phone.
+const room = (place, most) => Math.min(Math.max(place.clientWidth, 260), most);
 
 const bar = (share) => svg("svg", { class: "share", viewBox: "0 0 100 1", preserveAspectRatio: "none", "aria-hidden": "true" },
   svg("rect", { width: 100, height: 1, class: "well" }), svg("rect", { width: 100 * share, height: 1 }));
