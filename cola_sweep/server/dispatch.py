@@ -10,6 +10,7 @@ from typing import Any
 
 from cola_sweep.retries import retries
 from cola_sweep.server import early_stop, failed, names, states, trials
+from cola_sweep.server.ledger import ledger
 from cola_sweep.server.search import Trial, suggest
 from cola_sweep.server.store import Store, agents, runs, sweeps
 from cola_sweep.server.store.agents import Agent
@@ -145,14 +146,14 @@ def _exit(store: Store, agent: Agent) -> list[Command]:
 def _next(store: Store, agent: Agent, sweep: Sweep) -> list[Command]:
     """The next trial as a command; `exit` and a finished sweep if there is none; nothing if there may be one later."""
     spec = trials.spec_of(sweep.config)
-    returned = agents.returned_runs(store, sweep.id)
-    known = [run for run in runs.outlines(store, sweep.id) if run.id not in returned]
+    kept, returned = ledger(store, sweep), agents.returned_runs(store, sweep.id)
+    known = [run for number, run in kept.outlines.items() if number not in returned]
     queued = _queued(store, sweep)
     if queued is not None and queued.state == "preempted":
         return _issue(store, agent, sweep, spec, queued)
     searched = spec is not None and spec.controller != "local" and not spec.engine
     times = retries(spec) if spec is not None and searched else 0
-    told = [trials.trial(run, sweep.config) for run in known] if searched else []
+    told = [kept.trials[run.id] for run in known] if searched else []
     if times and (commands := _retry(store, agent, sweep, known, told, own=False)):
         return commands
     if not _capped(spec, known, told if times else None):
@@ -160,9 +161,8 @@ def _next(store: Store, agent: Agent, sweep: Sweep) -> list[Command]:
             return _issue(store, agent, sweep, spec, queued)
         if spec is None or not searched:
             return []
-        prior = [trials.trial(run, sweep.config) for run in runs.outlines(store, sweep.id, prior=True)]
         issued = runs.next_number(store, sweep.project_id, sweep.id) - 1
-        if suggestion := suggest(spec, [*told, *prior], sweep.seed, issued):
+        if suggestion := suggest(spec, [*told, *kept.prior], sweep.seed, issued):
             run = enqueue(store, sweep, trials.wrapped(suggestion.params))
             return _issue(store, agent, sweep, spec, run)
     if times and (commands := _retry(store, agent, sweep, known, told, own=True)):

@@ -34,8 +34,8 @@ def trial(run: Outline, config: str) -> Trial:
     return _trial(run.params_json, run.summary_json if state in VALUED else "{}", state, config)
 
 
-# Each suggestion asks for all of them, and most are as they were.
-@lru_cache(maxsize=8192)
+# A run under way changes with every line that it logs, its trial does not: what was worked out from it is kept.
+@lru_cache(maxsize=1024)
 def _trial(params_json: str, summary_json: str, state: TrialState, config: str) -> Trial:
     spec = spec_of(config)
     assert spec is not None, "no search without a specification"

@@ -43,8 +43,9 @@ EVER = Span("", "~")  # every time lies in it
 
 
 _SELECT = "SELECT id, sweep_id, name, host, state, created_at, heartbeat_at, exit_reason FROM agents"
-# Word for word the condition of the index `runs_open`.
+# Word for word the conditions of the indexes `runs_open` and `runs_waiting`.
 _OPEN = "runs.deleted_at IS NULL AND runs.state IN ('pending', 'running', 'preempting')"
+_WAITING = "runs.deleted_at IS NULL AND runs.state IN ('pending', 'preempted')"
 
 _FAILED_EARLY = """SELECT id FROM runs WHERE sweep_id = ? AND deleted_at IS NULL AND last_step IS NULL
                    AND stop_requested = 0 AND state IN ('failed', 'crashed')"""
@@ -145,16 +146,16 @@ def unstarted_runs(store: Store, lately: Span) -> list[int]:
 
 def queued_run(store: Store, sweep_id: int) -> int | None:
     """The run that waits longest for an agent: enqueued and never given to one, or preempted."""
-    sql = """SELECT id FROM runs WHERE sweep_id = ? AND deleted_at IS NULL AND stop_requested = 0
-             AND (state = 'preempted' OR (state = 'pending' AND agent_id IS NULL AND args_json IS NOT NULL))
-             ORDER BY state != 'preempted', id LIMIT 1"""
+    sql = f"""SELECT id FROM runs WHERE sweep_id = ? AND {_WAITING} AND stop_requested = 0
+              AND (state = 'preempted' OR (agent_id IS NULL AND args_json IS NOT NULL))
+              ORDER BY state != 'preempted', id LIMIT 1"""
     row = store.one(sql, (sweep_id,))
     return int(row[0]) if row else None
 
 
 def unassigned_runs(store: Store, sweep_id: int) -> list[int]:
     """A sweep's runs that were never given to an agent and wait for one."""
-    sql = "SELECT id FROM runs WHERE sweep_id = ? AND deleted_at IS NULL AND state = 'pending' AND agent_id IS NULL"
+    sql = f"SELECT id FROM runs WHERE sweep_id = ? AND {_WAITING} AND state = 'pending' AND agent_id IS NULL"
     return [row[0] for row in store.all(sql, (sweep_id,))]
 
 

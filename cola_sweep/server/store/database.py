@@ -18,7 +18,7 @@ from typing import Any
 
 from cola_sweep.server.hearing import Hearing
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 # Pages of the write-ahead log, 16 MiB, from which on a commit folds in what `checkpoint` left, and it begins anew.
 _LOG_PAGES = 2**12
 
@@ -48,6 +48,7 @@ class Store:
         self._depth = 0
         self._owner: int | None = None
         self._spoilt = False
+        self.undone = 0  # transactions: what was read inside one of them never was
         self._migrate()
 
     def now(self) -> str:
@@ -99,9 +100,11 @@ class Store:
         if self._depth:
             return
         spoilt, self._spoilt, self._owner = self._spoilt, False, None
+        self.undone += 1  # unless what follows goes well
         try:
             if not spoilt:
                 self._writer.execute("COMMIT")
+                self.undone -= 1
         finally:
             # SQLite may have undone it already, as where the disk is full; what is open now is what failed.
             if self._writer.in_transaction:

@@ -71,6 +71,7 @@ class Outline(NamedTuple):
     agent_id: int | None
 
 
+_OUTLINE = "id, state, coalesce(args_json, config_json), summary_json, heartbeat_at, stop_requested, agent_id"
 _COLUMNS = [name for name in Run.__annotations__ if name not in ("entity", "project_name", "sweep_name")]
 _FIXED = {"id", "project_id", "name", "created_at", "updated_at"}
 _SELECT = f"""
@@ -106,9 +107,29 @@ def of_sweep(store: Store, sweep_id: int) -> list[Run]:
 def outlines(store: Store, sweep_id: int, *, prior: bool = False) -> list[Outline]:
     """`of_sweep` in outline; with `prior`, the runs of before that the sweep learns from."""
     chosen = "id IN (SELECT run_id FROM prior_runs WHERE sweep_id = ?)" if prior else "sweep_id = ?"
-    sql = f"""SELECT id, state, coalesce(args_json, config_json), summary_json, heartbeat_at, stop_requested, agent_id
-              FROM runs WHERE {chosen} AND deleted_at IS NULL ORDER BY id"""
+    sql = f"SELECT {_OUTLINE} FROM runs WHERE {chosen} AND deleted_at IS NULL ORDER BY id"
     return [Outline(*row) for row in store.all(sql, (sweep_id,))]
+
+
+def changed(store: Store, sweep_id: int, since: int) -> tuple[int, list[Outline], list[int]]:
+    """What of a sweep's runs has changed since a revision: the newest revision, the runs, those deleted by row.
+
+    Args:
+        since: the revision that an earlier call gave; 0 for all runs.
+    """
+    sql = f"SELECT revision, deleted_at IS NOT NULL, {_OUTLINE} FROM runs WHERE sweep_id = ? AND revision > ?"
+    rows = store.all(sql, (sweep_id, since))
+    newest = max((row[0] for row in rows), default=since)
+    return newest, [Outline(*row[2:]) for row in rows if not row[1]], [row[2] for row in rows if row[1]]
+
+
+def prior_revision(store: Store, sweep_id: int) -> tuple[int, int]:
+    """What changes whenever the runs of before that a sweep learns from do: (how many, sum of their revisions)."""
+    sql = """SELECT count(*), total(revision) FROM runs
+             WHERE id IN (SELECT run_id FROM prior_runs WHERE sweep_id = ?) AND deleted_at IS NULL"""
+    row = store.one(sql, (sweep_id,))
+    assert row is not None
+    return row[0], int(row[1])
 
 
 def select(
