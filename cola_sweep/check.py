@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cola_sweep import kept, sources, sweep_rules
+from cola_sweep import kept, past, sources, sweep_rules
 from cola_sweep.document import parse
 from cola_sweep.errors import UserError
 from cola_sweep.expected import expectation
@@ -34,7 +34,7 @@ def main(args: argparse.Namespace) -> int:
     files = args.files or sorted(SWEEPS.glob("*.yaml"))
     if not files:
         raise UserError(f"{SWEEPS}/", rule="holds no sweep file", fix="name the files to check")
-    past = kept.every_run(kept.default_folder())
+    seen = past.trials(past.default_file(), kept.default_folder())
     failed = False
     for file in files:
         spec, found = examine(file)
@@ -43,7 +43,7 @@ def main(args: argparse.Namespace) -> int:
         if spec is None or any(finding.severity == "error" for finding in found):
             failed = True
         else:
-            print(f"{file}: ok: {expectation(spec, past, _probed(file, spec) if args.probe else None)}")
+            print(f"{file}: ok: {expectation(spec, seen, _probed(file, spec) if args.probe else None)}")
     return 2 if failed else 0
 
 

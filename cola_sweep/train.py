@@ -64,7 +64,7 @@ def train(run: "wandb.Run", config: TrialConfig, checkpoint: "Checkpoint", corpu
     """
     import pytorch_lightning as pl
 
-    from cola_sweep import callbacks, provenance, resume
+    from cola_sweep import callbacks, past, provenance, resume
     from cola_sweep.artifacts import keep_model
     from cola_sweep.checkpoints import load_encoder, load_tokenizer
     from cola_sweep.cost import Cost, EnergyMeter
@@ -135,6 +135,7 @@ def train(run: "wandb.Run", config: TrialConfig, checkpoint: "Checkpoint", corpu
         if trainer.interrupted or best_epoch.best is None:
             logged = ", ".join(sorted(trainer.callback_metrics)) or "nothing"
             raise TrialFailed(f"ended without {OBJECTIVE}; logged {logged}")
+        past.leave(run, config.to_mapping(), source, trainer.current_epoch, best_epoch.model)
 
 
 def entry() -> int:

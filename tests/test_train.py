@@ -13,6 +13,7 @@ import wandb
 import yaml
 
 from cola_sweep import model as model_module
+from cola_sweep import past
 from cola_sweep.config import TrialConfig
 from cola_sweep.errors import run_main
 from cola_sweep.metric_names import METRIC_NAMES
@@ -142,6 +143,15 @@ def test_the_model_is_an_artifact_that_can_be_loaded(trial: OfflineRun, tmp_path
 def test_exit_code_0_and_nothing_but_wandb_is_left(trial: OfflineRun, folder_of_trials: Path) -> None:
     assert trial.exit_code == 0
     assert [path.name for path in (folder_of_trials / "whole").iterdir()] == ["wandb"]
+
+
+def test_it_leaves_what_it_took_for_the_next_check(trial: OfflineRun) -> None:
+    (took,) = [each for each in past.trials(past.default_file()) if trial.folder.name.endswith(f"-{each.run}")]
+    assert (took.epochs, took.config["batch_size"], took.device, took.precision) == (3, 8, "cpu", "fp32")
+    assert took.seconds == pytest.approx(trial.summary["cost/seconds"])
+    assert took.data == trial.config["provenance"]["data_fingerprint"]
+    assert took.model_bytes
+    assert took.log_bytes
 
 
 def test_the_same_seed_gives_the_same_trial_bit_by_bit(
