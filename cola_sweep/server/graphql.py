@@ -40,6 +40,7 @@ from graphql.language import (
     TypeNode,
 )
 
+from cola_sweep.server.names import ReservedName
 from cola_sweep.server.store.failures import ill_typed, transient
 
 log = logging.getLogger(__name__)
@@ -244,7 +245,7 @@ class _Execution:
             value = self._resolve(parent, type_name, nodes[0])
         except HttpRefusal:
             raise
-        except Refused as error:
+        except (Refused, ReservedName) as error:
             self.answer.errors.append({"message": str(error), "path": list(path)})
             return None
         except Exception as error:

@@ -1,4 +1,6 @@
-"""Names the server mints: run ids, and display names such as `amber-heron-12`. Pure but for its dice.
+"""Names the server mints: run ids, and display names such as `amber-heron-12`; and those that no entity can have.
+
+Pure but for its dice.
 
 >>> display_name(12, dice=random.Random(0))
 'keen-sunset-12'
@@ -31,6 +33,27 @@ NOUNS = (  # noqa: SIM905
 ).split()
 
 _ID_LETTERS = string.ascii_lowercase + string.digits
+
+
+# What the server's own addresses begin with: pages of an entity of such a name could not be reached.
+RESERVED = {
+    "actions", "artifacts", "artifactsV2", "authorize", "data", "db", "favicon.ico", "files", "graphql", "held",
+    "login", "ready", "sdk", "shown", "static", "storage",
+}  # fmt: skip
+
+
+class ReservedName(ValueError):
+    """A name that no entity can have."""
+
+
+def check_entity(name: str) -> None:
+    """Let pass what an entity may be called.
+
+    Raises:
+        ReservedName: the server's own addresses begin with it.
+    """
+    if name in RESERVED:
+        raise ReservedName(f"no entity can be called {name!r}: addresses of this server begin with it; take another")
 
 
 def run_id() -> str:

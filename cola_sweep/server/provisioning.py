@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cola_sweep.server.bodies import Json, read_json
+from cola_sweep.server.names import ReservedName
 from cola_sweep.server.store import Store, users
 
 _LIMIT = 2**16
@@ -22,7 +23,10 @@ async def _user(request: Request) -> Response:
     if not isinstance(name, str) or not name:
         raise HTTPException(400, "`username` must be a text")
     if command in ("up", "password"):
-        await asyncio.to_thread(_ensure, request.state.store, name)
+        try:
+            await asyncio.to_thread(_ensure, request.state.store, name)
+        except ReservedName as error:
+            raise HTTPException(400, str(error)) from None
     elif command == "down":
         await asyncio.to_thread(users.remove, request.state.store, name)
     else:

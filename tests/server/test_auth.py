@@ -5,9 +5,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from cola_sweep.server import auth
+from cola_sweep.server import auth, names
 from cola_sweep.server.app import create_app
 from cola_sweep.server.context import Context
 from cola_sweep.server.store import Store, projects, runs, users
@@ -26,7 +27,7 @@ def test_the_first_account_is_made_once_and_kept(store: Store) -> None:
 
 @pytest.mark.parametrize(
     ("login", "name"),
-    [("Ada.Lovelace", "ada-lovelace"), ("DOM\\ada", "dom-ada"), ("---", "me"), ("", "me"), ("é", "me")],
+    [("Ada.Love", "ada-love"), ("DOM\\ada", "dom-ada"), ("---", "me"), ("", "me"), ("é", "me"), ("Data", "data-user")],
 )
 def test_an_account_is_named_after_who_runs_the_server(monkeypatch: pytest.MonkeyPatch, login: str, name: str) -> None:
     monkeypatch.setattr("getpass.getuser", lambda: login)
@@ -224,9 +225,17 @@ def test_accounts_are_made_over_http_only_where_that_is_switched_on(anyone: Test
         assert viewer["entity"] == name
         assert client.post("/db/user", json={"command": "logout", "username": name}).status_code == 400
         assert client.post("/db/user", json={"command": "up"}).status_code == 400
+        refused = client.post("/db/user", json={"command": "up", "username": "login"})
+        assert (refused.status_code, "'login'" in refused.text) == (400, True)
         assert client.post("/db/user", json={"command": "down", "username": name}).status_code == 200
         assert client.post("/graphql", json=VIEWER, auth=("api", name)).status_code == 401
         assert client.get("/").status_code == 401
+
+
+def test_no_entity_is_called_as_the_servers_own_addresses_begin(context: Context) -> None:
+    routes = create_app(context.store, context.blobs, provisioning=True).routes
+    own = {part for route in routes if isinstance(route, Route) and "{" not in (part := route.path.split("/")[1])}
+    assert own - {""} == names.RESERVED
 
 
 def test_a_signed_request_is_let_in_while_another_writes(context: Context, store: Store) -> None:

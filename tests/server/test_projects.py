@@ -53,6 +53,14 @@ def test_a_project_is_made_once(ask: Ask, context: Context) -> None:
     assert [project.name for project in projects.of_entity(context.store, "ada")] == ["p"]
 
 
+@pytest.mark.parametrize("entity", ["data", "static"])
+def test_an_entity_whose_pages_could_not_be_reached_is_refused(context: Context, entity: str) -> None:
+    answer = execute(resolvers, CREATE, {"input": {"entityName": entity, "name": "p"}}, context=context)
+    (error,) = answer.errors
+    assert error["message"].startswith(f"no entity can be called {entity!r}: ")
+    assert projects.of_entity(context.store, entity) == []
+
+
 def test_a_project_is_changed_by_its_id(ask: Ask) -> None:
     made = ask(CREATE, input={"name": "p"})["result"]["project"]
     changed = ask(CREATE, input={"id": made["id"], "description": "new"})["result"]

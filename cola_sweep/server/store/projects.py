@@ -3,6 +3,7 @@
 import sqlite3
 from dataclasses import dataclass
 
+from cola_sweep.server import names
 from cola_sweep.server.store.database import Store
 
 
@@ -34,9 +35,14 @@ def of_entity(store: Store, entity: str, *, after: int = 0, limit: int | None = 
 
 
 def ensure(store: Store, entity: str, name: str) -> Project:
-    """The project of that name, made if it is not there."""
+    """The project of that name, made if it is not there.
+
+    Raises:
+        names.ReservedName: no entity can be called that.
+    """
     if project := get(store, entity, name):
         return project
+    names.check_entity(entity)
     with store.write() as db:
         db.execute(
             "INSERT INTO projects (entity, name, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",

@@ -7,6 +7,7 @@ import secrets
 import sqlite3
 from dataclasses import dataclass
 
+from cola_sweep.server import names
 from cola_sweep.server.store.database import Store
 
 
@@ -33,8 +34,10 @@ def add(store: Store, name: str, api_key: str | None = None) -> User:
     """A new account, with a random key unless one is given.
 
     Raises:
+        names.ReservedName: no entity can be called that.
         sqlite3.IntegrityError: the name or the key is taken.
     """
+    names.check_entity(name)
     with store.write() as db:
         db.execute(
             "INSERT INTO users (name, email, api_key, created_at) VALUES (?, ?, ?, ?)",
@@ -76,7 +79,8 @@ def login_name() -> str:
         name = getpass.getuser()
     except (OSError, KeyError, ImportError):
         name = ""
-    return re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-") or "me"
+    name = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-") or "me"
+    return f"{name}-user" if name in names.RESERVED else name
 
 
 _SELECT = "SELECT id, name, email, api_key FROM users"
