@@ -186,7 +186,7 @@ def _newest_client(api: Any, address: str) -> Iterator[Finding]:
     from packaging.version import Version
 
     try:
-        info = api._service_api.execute_graphql(SERVER_INFO, variables={})["serverInfo"]["cliVersionInfo"]
+        info = connection.graphql(api, SERVER_INFO, {})["serverInfo"]["cliVersionInfo"]
         newest = Version(info["max_cli_version"])
     except (LookupError, TypeError, ValueError, *connection.server_errors()):  # type: ignore[misc]
         return  # W&B's servers differ in what they say of themselves

@@ -1,5 +1,6 @@
 """The connection to a server: real sockets, and the real client in a process of its own."""
 
+import inspect
 import os
 import re
 import socket
@@ -10,12 +11,27 @@ import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from cola_sweep import connection
 from cola_sweep.errors import UserError
+
+
+def test_one_private_door_of_the_client_is_used_in_one_place_and_is_where_it_was() -> None:
+    """When this fails `wandb.Api` has changed: see whether it has a name now for what `connection.graphql` asks."""
+    import wandb
+    from wandb.apis.public.service_api import ServiceApi
+
+    package = Path(connection.__file__).parent
+    assert [path.name for path in package.rglob("*.py") if "_service_api" in path.read_text()] == ["connection.py"]
+    assert "_service_api" in wandb.Api.__init__.__code__.co_names, "no attribute that the API sets"
+    assert inspect.signature(ServiceApi.execute_graphql).bind(None, "query", variables={})
+    changed: Any = SimpleNamespace()
+    with pytest.raises(wandb.errors.Error, match="hands on no query"):
+        connection.graphql(changed, "query", {})
 
 
 def test_waiting_for_a_download_ends() -> None:
