@@ -58,10 +58,11 @@ def test_a_sweep_is_told_to_its_page(
     client: TestClient, context: Context, sweep: Sweep, trial: Callable[..., Run], clock: Clock
 ) -> None:
     agent = agents.create(context.store, sweep.id, "a1", "node7")
+    agents.dismiss(context.store, agent.id, "its disk is full")
     first = trial("r1", 1e-4, 0.5, agent_id=agent.id)
     clock.advance(90)
     runs.update(context.store, first.id, finished_at=context.store.now())
-    trial("r2", 2e-4, None, "running")
+    trial("r2", 2e-4, None, "running", notes="again after trial r1")
     trial("r3", 3e-4, 0.1, stop_reason="hyperband: behind")
     data = client.get(f"/data/{context.user.name}/demo/sweeps/sw1").json()
     assert data["live"] is True
@@ -81,8 +82,9 @@ def test_a_sweep_is_told_to_its_page(
     assert data["trials"][0]["values"] == [1e-4, "adam", 0.1]
     assert (data["trials"][0]["seconds"], data["trials"][0]["agent"]) == (90, "a1")
     assert data["trials"][2]["reason"] == "hyperband: behind"
+    assert [each["notes"] for each in data["trials"]] == [None, "again after trial r1", None]
     (told,) = data["agents"]
-    assert (told["host"], told["state"], told["runs"]) == ("node7", "RUNNING", 1)
+    assert (told["host"], told["state"], told["runs"], told["why"]) == ("node7", "RUNNING", 1, "its disk is full")
 
 
 def test_a_trial_without_what_the_sweep_searches_is_told_too(

@@ -21,9 +21,10 @@ MOVES = {
     "FINISHED": ("Stop", "No more trials; those under way go on to their end."),
     "CANCELED": ("Cancel", "No more trials; those under way are ended."),
 }
+NOTES = 300  # letters of a trial's notes: what was done about one that failed stands there
 _COLUMNS = (
     "name", "display_name", "state", "args_json", "config_json", "summary_json", "created_at", "heartbeat_at",
-    "finished_at", "stop_reason", "agent_id",
+    "finished_at", "stop_reason", "agent_id", "notes",
 )  # fmt: skip
 
 
@@ -57,7 +58,7 @@ def data(store: Store, sweep: Sweep) -> dict[str, Any]:
         "agents": [
             {
                 "name": agent.name, "host": agent.host, "state": agent.state, "heartbeat": agent.heartbeat_at,
-                "runs": given[agent.id],
+                "runs": given[agent.id], "why": agent.exit_reason,
             }
             for agent in agents.of_sweep(store, sweep.id)
         ],
@@ -76,7 +77,7 @@ def _trial(row: Part, config: str, names: dict[int, str]) -> dict[str, Any]:
     return {
         "id": row["name"], "name": row["display_name"], "state": row["state"], "value": value, "values": values,
         "since": row["created_at"], "seconds": elapsed(row), "reason": row["stop_reason"],
-        "agent": names.get(row["agent_id"]),
+        "agent": names.get(row["agent_id"]), "notes": (row["notes"] or "")[:NOTES] or None,
     }  # fmt: skip
 
 

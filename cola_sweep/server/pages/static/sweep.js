@@ -66,6 +66,7 @@ function columns(data) {
     { key: "since", title: "Since", value: (trial) => trial.since, cell: (trial) => moment(trial.since) },
     { key: "agent", title: "Agent", hidden: true, value: (trial) => trial.agent },
     { key: "reason", title: "Stopped because", hidden: !data.trials.some((trial) => trial.reason), value: (trial) => trial.reason },
+    { key: "notes", title: "Notes", hidden: !data.trials.some((trial) => trial.notes), value: (trial) => trial.notes },
   ];
 }
 
@@ -86,7 +87,10 @@ function stops(data) {
 
 function agents(data) {
   const found = data.agents.toSorted((a, b) => (b.heartbeat < a.heartbeat ? -1 : 1));
-  rows(at("agents"), ["Agent", "State", "Last sign", "Trials"], found.map((agent) => [agent.host || agent.name, state(agent.state), moment(agent.heartbeat), agent.runs.toLocaleString("en")]), "None has come yet.");
+  const told = found.some((agent) => agent.why);
+  rows(at("agents"), ["Agent", "State", "Last sign", "Trials", ...(told ? ["Told to leave because"] : [])], found.map((agent) => [
+    agent.host || agent.name, state(agent.state), moment(agent.heartbeat), agent.runs.toLocaleString("en"), ...(told ? [el("span", { class: "said" }, agent.why)] : []),
+  ]), "None has come yet.");
 }
 
 function draw(data, valued, ranked) {
