@@ -142,6 +142,11 @@ def read_parameter(entry: Any, path: tuple[str, ...], warnings: list[Finding]) -
         if key in given and not given[key] > least:
             raise UserError(f"{where}.{key}", got=given[key], rule="must be above 0", fix=f"write {key}: 1")
     parameter = Parameter(path, kind, **given)
+    # Beyond `sys.maxsize` nothing counts steps.
+    if "q" in given and not 2 * _largest(parameter) / parameter.q < sys.maxsize:
+        raise UserError(f"{where}.q", got=parameter.q, rule="is too small for values so large", fix="raise q")
+    if kind == "int_uniform" and parameter.max - parameter.min >= sys.maxsize:
+        raise UserError(f"{where}.max", got=parameter.max, rule="must be less than 2^63 above min", fix="lower max")
     if parameter.steps is not None and not parameter.steps:
         raise UserError(f"{where}.q", got=parameter.q, rule="must have a multiple between min and max", fix="lower q")
     return parameter
@@ -155,6 +160,14 @@ def bounds(parameter: Parameter) -> tuple[float, float]:
     if parameter.distribution == "inv_log_uniform":  # log(1/X) lies between min and max
         return math.exp(-high), math.exp(-low)
     return low, high
+
+
+def _largest(parameter: Parameter) -> float:
+    """A number that no value is far beyond."""
+    if parameter.distribution in BOUNDED:
+        return max(map(abs, bounds(parameter)))
+    far = abs(parameter.mu) + 10 * parameter.sigma
+    return math.exp(min(far, 700)) if "log" in parameter.distribution else far
 
 
 def _distribution(entry: Mapping[str, Any], where: str) -> str:

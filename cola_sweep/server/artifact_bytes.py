@@ -12,7 +12,7 @@ from cola_sweep.server.store import artifact_files
 from cola_sweep.server.store.artifact_files import Held
 
 FILE_ROUTE = "/storage/artifacts/{md5}"
-MANIFEST_ROUTE = "/storage/artifact-manifests/{number:int}/wandb_manifest.json"
+MANIFEST_ROUTE = "/storage/artifact-manifests/{number}/wandb_manifest.json"
 
 
 def file_path(md5: str) -> str:
@@ -22,7 +22,7 @@ def file_path(md5: str) -> str:
 
 def manifest_path(manifest_id: int) -> str:
     """The path on this server of the manifest in that row."""
-    return MANIFEST_ROUTE.replace("{number:int}", str(manifest_id))
+    return MANIFEST_ROUTE.format(number=manifest_id)
 
 
 def write_manifest(blobs: Blobs, manifest_id: int, data: bytes) -> None:

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from cola_sweep.server import artifact_bytes
+from cola_sweep.server import artifact_bytes, ids
 from cola_sweep.server.blobs import BadDigest
 from cola_sweep.server.context import Context
 from cola_sweep.server.file_routes import INERT
@@ -39,7 +39,7 @@ async def put_file(request: Request) -> Response:
 
 async def put_manifest(request: Request) -> Response:
     """Store a manifest; 404 if no upload waits for it, 400 if its MD5 is not the one announced."""
-    context, number = _context(request), request.path_params["number"]
+    context, number = _context(request), _number(request)
     row = await asyncio.to_thread(_awaited, context, number)
     if row is None:
         raise HTTPException(404, "no upload waits for this manifest")
@@ -56,7 +56,7 @@ async def get_file(request: Request) -> Response:
 
 async def get_manifest(request: Request) -> Response:
     """A manifest."""
-    return await _served(_context(request).blobs.artifact_manifest(request.path_params["number"]))
+    return await _served(_context(request).blobs.artifact_manifest(_number(request)))
 
 
 async def get_of_collection(request: Request) -> Response:
@@ -74,6 +74,13 @@ async def get_of_entity(request: Request) -> Response:
     context, params = _context(request), request.path_params
     known = await asyncio.to_thread(artifact_files.in_entity, context.store, params["entity"], params["md5"])
     return await _served(context.blobs.artifact_file(params["md5"]) if known else None)
+
+
+def _number(request: Request) -> int:
+    number = ids.row(request.path_params["number"])
+    if number is None:
+        raise HTTPException(404, "no such manifest")
+    return number
 
 
 def _awaited(context: Context, manifest_id: int) -> ArtifactManifest | None:

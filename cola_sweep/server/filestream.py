@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cola_sweep.server import dispatch, shared, states
+from cola_sweep.server import dispatch, shared, states, texts
 from cola_sweep.server.context import Context
 from cola_sweep.server.graphql import HttpRefusal
 from cola_sweep.server.store import Store, runs, shared_lines, streams
@@ -65,7 +65,7 @@ def parse(body: Any) -> Post:
     for name, part in files.items():
         offset, lines = _content(name, part)
         if name == _SUMMARY:
-            summary = _object(lines[-1]) if lines else None
+            summary = texts.read("the summary", lines[-1])[1] if lines else None
         elif name in _STREAMS:
             chunks.append(streams.chunk(_STREAMS[name], offset, lines))
     exitcode = body.get("exitcode") or 0
@@ -91,16 +91,6 @@ def _content(name: str, part: Any) -> tuple[int, list[str]]:
     if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
         raise ValueError(f"`files.{name}.content` must be a list of texts")
     return offset, lines
-
-
-def _object(text: str) -> str:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"the summary is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise ValueError("the summary is not a JSON object")
-    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def _store(store: Store, entity: str, project: str, run_name: str, post: Post, writer: str | None) -> runs.Run:

@@ -32,6 +32,7 @@ def _branch_point(config: dict[str, Any]) -> dict[str, Any] | None:
     own = config.get("_wandb")
     value = own.get("value") if isinstance(own, dict) else None
     point = value.get("branch_point") if isinstance(value, dict) else None
-    if not isinstance(point, dict) or not isinstance(point.get("step"), int | float) or "run_id" not in point:
+    if not isinstance(point, dict) or "run_id" not in point:
         return None
-    return point
+    step = point.get("step")
+    return point if isinstance(step, int | float) and -(2**63) <= step < 2**63 else None

@@ -12,6 +12,7 @@ from base64 import b64decode, b64encode
 from cola_sweep.server.graphql import Refused
 
 _LARGEST = 2**63 - 1  # of an SQLite row id
+_DIGITS = len(str(_LARGEST))
 
 
 def encode(kind: str, number: int) -> str:
@@ -29,6 +30,14 @@ def decode(text: object, kind: str) -> int:
         found, _, number = b64decode(str(text), validate=True).decode("ascii").partition(":")
     except (binascii.Error, ValueError):
         found, number = "", ""
-    if found != kind or not (number.isdecimal() and int(number) <= _LARGEST):
-        raise Refused(f"{text!r} is not the id of a {kind}")
-    return int(number)
+    numbered = row(number) if found == kind else None
+    if numbered is None:
+        raise Refused(f"{text!r:.100} is not the id of a {kind}")
+    return numbered
+
+
+def row(text: str) -> int | None:
+    """The number in a text, if it can be that of a row or of a line."""
+    # Python reads no number of very many digits.
+    number = int(text) if text.isdecimal() and len(text) <= _DIGITS else _LARGEST + 1
+    return number if number <= _LARGEST else None

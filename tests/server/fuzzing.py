@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -145,15 +146,15 @@ PLAUSIBLE = st.sampled_from(
 NASTY = st.one_of(
     st.none(),
     st.booleans(),
-    st.sampled_from([-1, 2**31, 2**53, 2**63 - 1, 2**63, -(2**63) - 1, 10**30, 1e308, 5e-324]),
+    st.sampled_from([-1, 2**31, 2**53, 2**63 - 1, 2**63, -(2**63) - 1, 10**30, 10**400, 1e308, 5e-324]),
     st.floats(),
     st.sampled_from(
         [
             "", "\0", "\ud800", "../../server.db", "/etc/passwd", "%", "a\nb", "'; DROP TABLE runs; --", "{",
             "[[" * 600, '{"a":' * 600, "NaN", '{"$regex": "("}', '{"$where": 1}', '{"name": {"$in": 3}}', "x" * 20_000,
             "\u202e", "1e400", '{"method": "grid"}', "method: grid\nparameters: {a: {values: []}}", "&a [*a]",
-            "!!python/object:os.system x", '{"lr": NaN}', "99999999999999999999",
-            "UnVuOjk5OTk5OTk5OTk5OTk5OTk5OTk5", "UnVuOi0x",
+            "!!python/object:os.system x", '{"lr": NaN}', "99999999999999999999", "9" * 5000, f'{{"m": {10**400}}}',
+            b64encode(f"Run:{'9' * 5000}".encode()).decode(), "UnVuOjk5OTk5OTk5OTk5OTk5OTk5OTk5", "UnVuOi0x",
         ]
     ),
     st.text(max_size=20),

@@ -115,6 +115,7 @@ def test_a_link_reaches_the_file_too(api: Client, client: TestClient) -> None:
         "/storage/artifacts/{no}",
         "/storage/artifacts/..%2f..%2fserver.db",
         "/storage/artifact-manifests/99/wandb_manifest.json",
+        f"/storage/artifact-manifests/{10**30}/wandb_manifest.json",
     ],
 )
 def test_what_is_not_there_is_404(api: Client, client: TestClient, path: str) -> None:

@@ -1,5 +1,6 @@
 """What a running client posts, and what is left of it."""
 
+import doctest
 import json
 from dataclasses import replace
 from itertools import pairwise
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cola_sweep.server import filestream
+from cola_sweep.server import filestream, texts
 from cola_sweep.server.context import Context
 from cola_sweep.server.graphql import HttpRefusal
 from cola_sweep.server.store import Store, projects, runs, shared_lines, streams
@@ -54,6 +55,17 @@ def test_nan_and_infinities_are_kept(context: Context, run: Run) -> None:
     post(context, history(0, '{"_step":0,"loss":NaN}', '{"_step":1,"loss":-Infinity}', '{"_step":2,"other":1}'))
     values = streams.history_values(context.store, run.id, "loss")
     assert [(step, str(value)) for step, value in values] == [(0, "nan"), (1, "-inf")]
+
+
+def test_a_number_beyond_any_float_is_infinite(context: Context, run: Run) -> None:
+    row = f'{{"_step": 0, "loss": -1{"0" * 400}, "id": "{"7" * 400}"}}'
+    post(context, history(0, row))
+    post(context, lines("wandb-summary.json", 0, row))
+    post(context, lines("wandb-events.jsonl", 0, row))
+    kept = {"_step": 0, "loss": float("-inf"), "id": "7" * 400}
+    assert streams.history_rows(context.store, stored(context).id) == [kept]
+    assert json.loads(stored(context).summary_json) == json.loads(stored(context).system_json) == kept
+    assert doctest.testmod(texts) == doctest.TestResults(failed=0, attempted=2)
 
 
 def test_a_summary_replaces_the_one_before_whatever_its_offset(context: Context, run: Run) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from cola_sweep.server import ids
 from cola_sweep.server.app import MOST_UNKNOWN
 from cola_sweep.server.store.settings import unknown_fields
+from tests.benchmarks.server import HEARTBEAT
 from tests.server.fuzzing import GRID, JSON, LEAF, ME, NASTY, OWN, READ, Target, inputs, mutations, operations, target
 
 EXAMPLES = int(os.environ.get("COLA_SWEEP_FUZZ", "40"))
@@ -24,9 +25,8 @@ fuzz = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )
-LINES = st.lists(
-    st.text(max_size=10) | st.sampled_from(['{"_step": 1, "m": NaN}', "{}", "[", '{"_step": 1e400}']) | LEAF
-)
+ROWS = ['{"_step": 1, "m": NaN}', "{}", "[", '{"_step": 1e400}', f'{{"m": {10**400}}}', f'{{"_step": {10**400}}}']
+LINES = st.lists(st.text(max_size=10) | st.sampled_from(ROWS) | LEAF)
 PART = st.fixed_dictionaries({}, optional={"offset": st.integers(0, 9) | NASTY, "content": LINES | NASTY}) | JSON
 FILES = st.sampled_from(["wandb-history.jsonl", "wandb-events.jsonl", "wandb-summary.json", "output.log", "other"])
 STREAM = (
@@ -120,6 +120,9 @@ def test_what_is_fuzzed_is_there(server: Target) -> None:
 def test_streams(server: Target, body: object, run: str) -> None:
     answer = server.http.post(f"/files/{ME}/{OWN}/{run}/file_stream", content=json.dumps(body))
     assert server.check(answer) is None
+    assert server.graphql(READ, {"project": OWN, "run": run, "sweep": f"{OWN}-s"}) is None
+    # What a run says must not keep its sweep from going on.
+    assert server.graphql(HEARTBEAT, {"id": ids.encode("Agent", 1), "metrics": "{}", "runState": "{}"}) is None
 
 
 @fuzz

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from cola_sweep.server import ids
 from cola_sweep.server.connections import page
 from cola_sweep.server.console_lines import console_line
 from cola_sweep.server.context import Context
@@ -61,10 +62,11 @@ def _log_lines(context: Context, run: Run, args: Args) -> Args:
         lines = streams.console_tail(context.store, run.id, max(int(last), 0))
         return page([_log_line(*line) for line in lines], None, _log_cursor)
     after, first = args.get("after"), args.get("first")
-    if after and not str(after).isdecimal():
-        raise Refused(f"{after!r} is not a cursor of console lines")
+    behind = ids.row(str(after)) if after else -1
+    if behind is None:
+        raise Refused(f"{after!r:.100} is not a cursor of console lines")
     first = 10_000 if first is None else max(int(first), 0)
-    lines = streams.console(context.store, run.id, after=int(after) if after else -1, first=first + 1)
+    lines = streams.console(context.store, run.id, after=behind, first=first + 1)
     return page([_log_line(*line) for line in lines], first, _log_cursor)
 
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from cola_sweep.server import forks, history_keys, ids, names, run_lists, shared
+from cola_sweep.server import forks, history_keys, ids, names, run_lists, shared, texts
 from cola_sweep.server.context import Context
 from cola_sweep.server.graphql import Args, HttpRefusal, Refused, Resolvers
 from cola_sweep.server.resolvers import artifact_changes
@@ -108,8 +108,14 @@ def _rewind(context: Context, parent: Any, args: Args) -> Args:
         raise Refused(f"a run is rewound by _step alone, not by {given.get('metricName')}")
     with context.store.write():
         run = _found(context, given)
-        streams.rewind(context.store, run.id, int(given["metricValue"]))
+        streams.rewind(context.store, run.id, _step(given["metricValue"]))
         return {"rewoundRun": _changed(context, run, {"state": "running", "exitcode": None, "finished_at": None})}
+
+
+def _step(given: object) -> int:
+    if isinstance(given, bool) or not isinstance(given, int | float) or not -(2**63) <= given < 2**63:
+        raise Refused(f"`metricValue` must be a step, got {given!r:.100}")
+    return int(given)
 
 
 @resolvers.field("Mutation", "notifyScriptableRunAlert")
@@ -201,12 +207,9 @@ def _changed(context: Context, run: Run, changes: dict[str, Any]) -> Run:
 
 def _object_text(where: str, text: object) -> str:
     try:
-        value = json.loads(str(text))
-    except (ValueError, RecursionError) as error:
-        raise Refused(f"{where} is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise Refused(f"{where} is not a JSON object")
-    return str(text).encode(errors="replace").decode()
+        return texts.read(where, str(text))[1]
+    except ValueError as error:
+        raise Refused(str(error)) from None
 
 
 @resolvers.field("Run", "id")

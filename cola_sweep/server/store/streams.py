@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from cola_sweep.server import history_keys
+from cola_sweep.server import history_keys, texts
 from cola_sweep.server.paths import MISSING, lookup
 from cola_sweep.server.store import runs
 from cola_sweep.server.store.database import Store
@@ -40,20 +40,10 @@ def chunk(stream: Stream, offset: int, lines: Sequence[str]) -> Chunk:
     Raises:
         ValueError: a line of history or events is not a JSON object.
     """
-    # A lone surrogate is no UTF-8, so the database would not take it.
-    lines = [line if line.isascii() else line.encode(errors="replace").decode() for line in lines]
     if stream == "console":
-        return Chunk(stream, offset, lines)
-    rows = []
-    for number, line in enumerate(lines, offset):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"line {number} of {stream} is not JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise ValueError(f"line {number} of {stream} is not a JSON object")
-        rows.append(row)
-    return Chunk(stream, offset, lines, rows)
+        return Chunk(stream, offset, [texts.kept(line) for line in lines])
+    read = [texts.read(f"line {number} of {stream}", line) for number, line in enumerate(lines, offset)]
+    return Chunk(stream, offset, [text for _, text in read], [row for row, _ in read])
 
 
 def write_lines(store: Store, run_id: int, stream: Stream, offset: int, lines: Sequence[str]) -> None:
