@@ -2,8 +2,10 @@
 
 Agents speak the stock client's protocol (the client itself would take the machine): heartbeat, upsert, history,
 summary, console, the end; each posts for its trial as often as it asks for work. Meanwhile the server is sampled:
-memory, open files, threads, database with its log, and how long heartbeats take. Each must be flat; the database may
-grow with what it keeps, but no faster for the last trials than for the first. Reads /proc: Linux alone.
+memory, open files, threads, database with its log, how long heartbeats take, and the CPU time that a trial takes, which
+says the same on a busy machine too. All must be level (`verdicts` says how level), but for what grows by design: the
+database with what it keeps, the memory with what the search of an open sweep knows of its trials. Exit code 1 where
+anything grows. Reads /proc: Linux alone.
 """
 
 import argparse
@@ -13,12 +15,14 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from cola_sweep.server import process
-from tests.benchmarks.server import HEARTBEAT, PROJECT, SWEEP, Client, _metrics, serving
+from cola_sweep.server.app import THREADS
+from tests.benchmarks.server import HEARTBEAT, PROJECT, SWEEP, Client, _cpu_seconds, _metrics, serving
 
 JOIN = """mutation Join($sweep: String!, $project: String!) {
     createAgent(input: {sweep: $sweep, projectName: $project, host: "soak"}) { agent { id } } }"""
@@ -28,13 +32,19 @@ BEGIN = """mutation Begin($name: String, $project: String, $sweep: String, $conf
     upsertBucket(input: {name: $name, modelName: $project, sweep: $sweep, config: $config, host: "soak",
     jobProgram: "train.py"}) { bucket { id name } inserted } }"""
 EPOCHS = 3
+KEPT = 4.0  # KiB of a trial that the search of an open sweep may keep: its arguments, their places, its result
+LOG = 24.0  # MiB; the store lets it grow to 16 and to what one commit adds
 PAUSE = 0.1  # seconds between two polls of an agent; 5 with the stock one
-SAMPLES = 40  # of the server; the first tenth is not judged: caches fill
+SAMPLES = 40  # of the server; the first quarter is not judged: caches fill
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The server at one moment; `heartbeat` is the median of those since the last sample, in milliseconds."""
+    """The server at one moment; `heartbeat` is the median of those since the last sample, in milliseconds.
+
+    Attributes:
+        cpu: seconds of the server since its start.
+    """
 
     seconds: float
     trials: int
@@ -44,20 +54,21 @@ class Sample:
     database_mib: float
     log_mib: float
     heartbeat: float
+    cpu: float
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A quantity's growth over the judged time, by a line through its samples, and what it may be."""
+    """A figure that the samples give, and what it may be."""
 
     what: str
-    growth: float
+    got: float
     bound: float
     unit: str
 
     @property
-    def flat(self) -> bool:
-        return self.growth <= self.bound
+    def level(self) -> bool:
+        return self.got <= self.bound
 
 
 class Soak:
@@ -113,6 +124,7 @@ class Soak:
             size["server.db"],
             size["server.db-wal"],
             taken[len(taken) // 2] * 1e3 if taken else 0.0,
+            _cpu_seconds(self.address.pid),
         )
 
 
@@ -136,26 +148,33 @@ def soak(folder: Path, *, trials: int, agents: int, method: str = "random") -> l
 
 
 def verdicts(samples: list[Sample]) -> list[Verdict]:
-    """How each quantity grew over the last nine tenths of the trials."""
-    judged = samples[len(samples) // 10 :]
-    middle = len(judged) // 2
+    """What must be level over the last three quarters of the trials, agents still at work."""
+    judged = samples[len(samples) // 4 : -1]
+    trials = [s.trials for s in judged]
+    first, last = judged[: len(judged) // 2], judged[len(judged) // 2 :]
 
-    def grown(name: str, part: list[Sample]) -> float:
-        return slope([s.trials for s in part], [getattr(s, name) for s in part]) * (part[-1].trials - part[0].trials)
+    def a_trial(values: Iterable[float]) -> float:
+        """Of a line through the samples, how steep it is."""
+        return slope(trials, list(values))
 
-    # What is kept grows with the trials: the second half must take no more than the first, but for a quarter.
-    first, second = grown("database_mib", judged[:middle]), grown("database_mib", judged[middle:])
+    def later(name: str) -> float:
+        """What a trial of the second half takes, over what one of the first half does."""
+        early, late = (slope([s.trials for s in part], [getattr(s, name) for s in part]) for part in (first, last))
+        return late / max(early, 1e-9)
+
     return [
-        Verdict("resident memory", grown("resident_mib", judged), 8.0, "MiB"),
-        Verdict("open files", grown("handles", judged), 2.0, ""),
-        Verdict("threads", grown("threads", judged), 2.0, ""),
-        Verdict("write-ahead log", grown("log_mib", judged), 4.0, "MiB"),
-        Verdict("database, second half over first", second / max(first, 1e-9), 1.25, "times"),
-        Verdict("heartbeat, median", grown("heartbeat", judged), 10.0, "ms"),
+        Verdict("resident memory", a_trial(s.resident_mib * 1024 for s in judged), KEPT, "KiB a trial"),
+        Verdict("threads", max(s.threads for s in judged), THREADS + 1, "at once"),
+        # Each thread has two of its own: the database and its log.
+        Verdict("open files", a_trial(s.handles - 2 * s.threads for s in judged) * 1000, 2.0, "in 1000 trials"),
+        Verdict("write-ahead log", max(s.log_mib for s in judged), LOG, "MiB"),
+        Verdict("database, second half over first", later("database_mib"), 1.25, "times"),
+        Verdict("CPU time of the server, second half over first", later("cpu"), 1.25, "times"),
+        Verdict("heartbeat, median", a_trial(s.heartbeat for s in judged) * 1000, 10.0, "ms in 1000 trials"),
     ]
 
 
-def slope(xs: list[int], ys: list[float]) -> float:
+def slope(xs: Sequence[float], ys: Sequence[float]) -> float:
     """Of the line with the least squares through the points."""
     n, mean_x, mean_y = len(xs), sum(xs) / len(xs), sum(ys) / len(ys)
     spread = sum((x - mean_x) ** 2 for x in xs)
@@ -170,17 +189,17 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         samples = soak(Path(folder), trials=args.trials, agents=args.agents, method=args.method)
-    print(" seconds  trials  resident MiB  files  threads  database MiB  log MiB  heartbeat ms")
+    print(" seconds  trials  resident MiB  files  threads  database MiB  log MiB  heartbeat ms  CPU s")
     for s in samples[:: max(len(samples) // 10, 1)] + samples[-1:]:
         print(
             f"{s.seconds:8.1f}{s.trials:8}{s.resident_mib:14.1f}{s.handles:7}{s.threads:9}"
-            f"{s.database_mib:14.2f}{s.log_mib:9.2f}{s.heartbeat:14.1f}"
+            f"{s.database_mib:14.2f}{s.log_mib:9.2f}{s.heartbeat:14.1f}{s.cpu:7.1f}"
         )
     found = verdicts(samples)
     for verdict in found:
-        words = "flat" if verdict.flat else "GROWS"
-        print(f"{verdict.what}: {verdict.growth:+.2f} {verdict.unit} (at most {verdict.bound:g}): {words}")
-    return int(not all(verdict.flat for verdict in found))
+        words = "level" if verdict.level else "GROWS"
+        print(f"{verdict.what}: {verdict.got:.2f} {verdict.unit} (at most {verdict.bound:g}): {words}")
+    return int(not all(verdict.level for verdict in found))
 
 
 if __name__ == "__main__":
