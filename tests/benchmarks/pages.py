@@ -1,9 +1,9 @@
 """How soon the pages show something: `python -m tests.benchmarks.pages [--runs N] [--steps N]`; two minutes, one table.
 
 A project of 1,000 runs, one of which logged 100,000 steps of ten numbers: the seconds until a page's HTML has come,
-until the curves have, when they are read for the first time and when they are kept, and, where there is a Chromium,
-until it has painted the first text (first-contentful-paint, with nothing cached but our static files).
-The load shares the machine with the server, so quote figures of a quiet one.
+until the curves have, out of some lines, of all when they are read for the first time, and when they are kept, and,
+where there is a Chromium, until it has painted the first text (first-contentful-paint, with nothing cached but our
+static files). The load shares the machine with the server, so quote figures of a quiet one.
 """
 
 import argparse
@@ -45,6 +45,9 @@ def pages(folder: Path, *, count: int = 1000, steps: int = 100_000, times: int =
     curves = f"/data/{user}/{PROJECT}/runs/{LONG}/curves?{query}"
     with serving(folder / "data") as address:
         rows = [Row(f"{name}: HTML", _ms(_get(address, path, times))) for name, path in paths.items()]
+        rows.append(
+            Row(f"{len(KEYS)} curves of {steps:,} steps, some lines", _ms(_get(address, f"{curves}&soon=1", 1)))
+        )
         rows.append(Row(f"{len(KEYS)} curves of {steps:,} steps, first time", _ms(_get(address, curves, 1))))
         rows.append(Row(f"{len(KEYS)} curves of {steps:,} steps, kept", _ms(_get(address, curves, times))))
         rows += [Row(f"{name}: first paint", got, _TARGET) for name, got in _painted(address, paths, times)]

@@ -12,6 +12,7 @@ def test_pages_and_curves_are_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     rows = pages.pages(tmp_path, count=2, steps=50, times=1)
     assert [row.what for row in rows][2:] == [
         "run of 50 steps: HTML",
+        "10 curves of 50 steps, some lines",
         "10 curves of 50 steps, first time",
         "10 curves of 50 steps, kept",
     ]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cola_sweep.server import curves
 from cola_sweep.server.curve_cache import CurveCache
-from cola_sweep.server.curves import BUCKETS, Curves
+from cola_sweep.server.curves import BUCKETS, CLOCKS, Curves
 from cola_sweep.server.store import Store, projects, runs, streams
 
 NUMBERS = st.one_of(st.floats(), st.integers(-(10**9), 10**9))
@@ -105,7 +105,7 @@ def test_only_new_lines_of_a_run_are_read(store: Store, run_id: int, monkeypatch
 
     monkeypatch.setattr("cola_sweep.server.curve_cache.json.loads", watched)
     assert values_of(cache, store, run_id) == [3.0, 2.0, 1.0]
-    assert [row["loss"] for row in parsed if "loss" in row] == [1.0]
+    assert [row["loss"] for rows in parsed if isinstance(rows, list) for row in rows] == [1.0]
 
 
 def test_a_run_that_was_rewound_is_read_anew(store: Store, run_id: int) -> None:
@@ -116,6 +116,30 @@ def test_a_run_that_was_rewound_is_read_anew(store: Store, run_id: int) -> None:
     assert values_of(cache, store, run_id) == [3.0]
     write(store, run_id, 1, [5.0, 6.0, 7.0])
     assert values_of(cache, store, run_id) == [3.0, 5.0, 6.0, 7.0]
+
+
+def test_a_long_run_is_drawn_from_some_lines_until_all_are_read(
+    store: Store, run_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cola_sweep.server.curve_cache.LONG", 50)
+    monkeypatch.setattr("cola_sweep.server.curve_cache._SOME", 3)
+    cache = CurveCache()
+
+    def some(lines: int) -> list[float] | None:
+        found = cache.some(store, run_id, "history", ["loss"], CLOCKS, lines)
+        return None if found is None else [point[1] for point in found["loss"]]
+
+    write(store, run_id, 0, [float(i) for i in range(101)])
+    assert some(101) == [0.0, 50.0, 100.0]
+    assert some(49) is None
+    assert len(values_of(cache, store, run_id)) == 101
+    assert some(101) is None, "all of it is kept"
+    write(store, run_id, 101, [7.0] * 50)
+    assert some(151) == [0.0, 75.0, 7.0], "much is new"
+    streams.write_lines(store, run_id, "events", 0, [json.dumps({"_runtime": i, "cpu": i}) for i in range(100)])
+    events = cache.some(store, run_id, "events", ["cpu"], CLOCKS, 100)
+    assert events is not None
+    assert [point[1] for point in events["cpu"]] == [0, 49, 99]
 
 
 def test_the_curves_asked_for_last_are_kept(store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

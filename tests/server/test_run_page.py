@@ -133,7 +133,7 @@ def test_an_empty_run_says_what_to_do(client: TestClient, context: Context) -> N
 
 
 def test_curves_have_their_axes_and_bring_only_what_is_new(
-    client: TestClient, context: Context, run: Run, address: str
+    client: TestClient, context: Context, run: Run, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     query = "?key=train/loss&key=valid/mcc&key=absent"
     answer = client.get(f"/data{address}/curves{query}")
@@ -148,6 +148,10 @@ def test_curves_have_their_axes_and_bring_only_what_is_new(
     assert client.get(f"/data{address}/curves{query}", headers=again).status_code == 304
     runs.update(context.store, run.id, state="finished")
     assert client.get(f"/data{address}/curves{query}", headers=again).json()["live"] is False
+    monkeypatch.setattr("cola_sweep.server.curve_cache.LONG", 0)
+    assert client.get(f"/data{address}/curves{query}").json()["rough"] is False
+    soon = client.get(f"/data{address}/curves?stream=events&key=system.cpu&soon=1").json()
+    assert (soon["rough"], soon["points"]) == (True, {"system.cpu": [[0, 3.5, 1, None]]})
     system = client.get(f"/data{address}/curves?stream=events&key=system.cpu").json()
     assert system["points"]["system.cpu"] == [[0, 3.5, 1, None]]
 

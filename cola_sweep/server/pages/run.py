@@ -77,7 +77,10 @@ def live(request: Request) -> Feed:
 
 
 def curves(request: Request) -> Feed:
-    """The points of the keys asked for: `[step, value, one for each of axes]`, by key."""
+    """The points of the keys asked for: `[step, value, one for each of axes]`, by key.
+
+    With `soon`, those of a long run may be `rough` at first, out of a part of its lines.
+    """
     run, asked = run_of(request, project_of(request)), request.query_params
     stream: Stream = "events" if asked.get("stream") == "events" else "history"
     names = list(dict.fromkeys(asked.getlist("key")))
@@ -86,8 +89,11 @@ def curves(request: Request) -> Feed:
     cache: CurveCache = request.app.state.curves
 
     def make() -> dict[str, Any]:
-        points = cache.draw(request.state.store, run.id, stream, names, axes)
-        return {"live": run.state not in ENDED, "axes": ["_step", *axes], "points": points}
+        store, lines = request.state.store, run.events_lines if stream == "events" else run.history_lines
+        some = cache.some(store, run.id, stream, names, axes, lines) if "soon" in asked else None
+        points = cache.draw(store, run.id, stream, names, axes) if some is None else some
+        ahead = {"live": run.state not in ENDED, "rough": some is not None, "axes": ["_step", *axes]}
+        return {**ahead, "points": points}
 
     return Feed(f"{run.updated_at} {run.state} {stream} {axes} {names}", make)
 

@@ -160,7 +160,7 @@ def history_texts(
     """Rows as JSON text with min_step <= step < max_step, by step; at most `samples`, evenly chosen."""
     where, values = _where(run_id, (), min_step, max_step)
     lines = [row[0] for row in store.all(f"SELECT line FROM history WHERE {where} ORDER BY step, line", values)]
-    return _texts(store, "history", run_id, sample(lines, samples))
+    return texts_at(store, run_id, "history", sample(lines, samples))
 
 
 def history_rows(
@@ -204,10 +204,17 @@ def lines_from(store: Store, run_id: int, stream: Stream, line: int, most: int) 
     return [(row[0], row[1]) for row in store.all(sql, (run_id, line, most))]
 
 
+def texts_at(store: Store, run_id: int, stream: Stream, lines: Sequence[int]) -> list[str]:
+    """The texts of these lines of a stream, in the order of `lines`; one that is not there is left out."""
+    sql = f"SELECT line, data FROM {stream} WHERE run_id = ? AND line IN (SELECT value FROM json_each(?))"
+    texts = {row[0]: row[1] for row in store.all(sql, (run_id, json.dumps(lines)))}
+    return [texts[line] for line in lines if line in texts]
+
+
 def event_texts(store: Store, run_id: int, samples: int | None = None) -> list[str]:
     """System metrics rows as JSON text, in order; at most `samples`, evenly chosen."""
     lines = [row[0] for row in store.all("SELECT line FROM events WHERE run_id = ? ORDER BY line", (run_id,))]
-    return _texts(store, "events", run_id, sample(lines, samples))
+    return texts_at(store, run_id, "events", sample(lines, samples))
 
 
 def tail(store: Store, run_id: int, stream: Stream) -> str | None:
@@ -267,10 +274,3 @@ def _where(
 
 def _parsed(rows: Iterable[sqlite3.Row]) -> list[dict[str, Any]]:
     return [json.loads(row[0]) for row in rows]
-
-
-def _texts(store: Store, stream: Stream, run_id: int, lines: Sequence[int]) -> list[str]:
-    """The texts of these lines, in the order of `lines`."""
-    sql = f"SELECT line, data FROM {stream} WHERE run_id = ? AND line IN (SELECT value FROM json_each(?))"
-    texts = {row[0]: row[1] for row in store.all(sql, (run_id, json.dumps(lines)))}
-    return [texts[line] for line in lines if line in texts]

@@ -39,9 +39,10 @@ export function curvePanel(section, tools, sources) {
     }
   };
 
-  const fetchPoints = async (some, stream) => {
+  // First what the server has at hand of a long run, then all of it.
+  const fetchPoints = async (some, stream, soon = true) => {
     const mine = turn;
-    const query = new URLSearchParams([["stream", stream], ...some.map((figure) => ["key", figure.dataset.key])]);
+    const query = new URLSearchParams([["stream", stream], ...(soon ? [["soon", 1]] : []), ...some.map((figure) => ["key", figure.dataset.key])]);
     const answers = await Promise.all(sources.map(async ({ base }) => {
       const answer = await fetch(`${base}/curves?${query}`, { headers: { accept: "application/json" } });
       return answer.ok ? answer.json() : null;
@@ -55,6 +56,7 @@ export function curvePanel(section, tools, sources) {
       loaded.set(figure, answers.map((answer) => answer && { axes: answer.axes, points: answer.points[figure.dataset.key] ?? [] }));
       paint(figure);
     }
+    if (answers?.some((answer) => answer?.rough)) fetchPoints(some, stream, false);
   };
 
   const ask = () => { if (!asked) { asked = true; setTimeout(load, 20); } };
