@@ -7,6 +7,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PORT ?= 8080
 N ?= 2
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Bytecode is left to the first import, below: kept from writing it, each process would compile all it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install test pytest lint check drills demo serve stop agents report winner dashboard clean

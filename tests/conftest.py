@@ -1,5 +1,6 @@
 """Shared by all tests: no way out of this machine, a tiny checkpoint, a tiny corpus, and a reader of offline runs."""
 
+import fcntl
 import ipaddress
 import json
 import os
@@ -25,6 +26,18 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "dog", "see
 def pytest_xdist_auto_num_workers() -> int:
     """Two processes a core: whole sweeps mostly wait, for agents that look for work every five seconds."""
     return 2 * (os.cpu_count() or 1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Of a run's processes one imports first: on a fresh clone each would compile what all of them import."""
+    with (session.config.rootpath / "pyproject.toml").open() as file:
+        if hasattr(session.config, "workerinput"):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                fcntl.flock(file, fcntl.LOCK_SH)
+        return (yield)
 
 
 @pytest.fixture(autouse=True, scope="session")

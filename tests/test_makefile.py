@@ -11,6 +11,16 @@ ROOT = Path(__file__).parents[1]
 ENV = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
 
 
+def test_bytecode_is_written_whatever_the_environment_says() -> None:
+    """Else each process of a trial or a test compiles torch and all it needs again."""
+    done = subprocess.run(
+        ["make", "--silent", "-f", "Makefile", "-f", "-", "all"], cwd=ROOT, input="all: ; @env\n", capture_output=True,
+        env=ENV | {"PYTHONDONTWRITEBYTECODE": "1"}, text=True, check=True,
+    )  # fmt: skip
+    assert "PATH=" in done.stdout
+    assert "PYTHONDONTWRITEBYTECODE" not in done.stdout
+
+
 @pytest.mark.parametrize("python", ["", "false", "/nowhere/python3"])
 def test_without_a_python_that_is_new_enough_nothing_is_made(tmp_path: Path, python: str) -> None:
     venv = tmp_path / "venv"
