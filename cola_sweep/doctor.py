@@ -6,7 +6,7 @@
 
 A finding a line. `quick` is what `cola-sweep agents` looks at by itself: no torch, and nothing is downloaded but a
 checkpoint's config.json. Imports cache, checkpoints, config, connection, corpus, devices, errors, hub, packaged,
-sources, space and sweep_rules; torch at the very end.
+sources, space, start_rules and sweep_rules; torch at the very end.
 """
 
 import argparse
@@ -31,7 +31,8 @@ from cola_sweep.errors import UserError
 from cola_sweep.hub import hub_answers
 from cola_sweep.packaged import PACKAGED
 from cola_sweep.space import SweepSpec, read_file, read_mapping
-from cola_sweep.sweep_rules import choices, runs_our_trial
+from cola_sweep.start_rules import runs_our_trial
+from cola_sweep.sweep_rules import choices
 
 GB = 10**9
 # A trial's state takes 12 bytes a parameter, twice while it is replaced, and its model 4: 3 GB for BERT-base.

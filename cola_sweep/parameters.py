@@ -125,12 +125,15 @@ def read_parameter(entry: Any, path: tuple[str, ...], warnings: list[Finding]) -
     """
     where = "parameters." + ".".join(path)
     if not isinstance(entry, Mapping):
-        raise UserError(where, got=entry, rule="must be a mapping", fix=f"write {path[-1]}: {{value: {entry}}}")
+        raise UserError(where, got=entry, rule="must be a mapping", fix=f"write {path[-1]}: {_meant(entry)}")
     for key in entry:
         if key not in KEYS:
             rule = f"must be one of {', '.join(sorted(KEYS))}"
             raise UserError(f"{where}.{key}", got=entry[key], rule=rule, fix="correct or remove the key")
     kind = _distribution(entry, where)
+    for key in sorted(entry.keys() - _used(kind)):
+        rule = f"a parameter that is {kind} does not use it"
+        warnings.append(Finding("warning", f"{where}.{key}", entry[key], rule, "remove it, or what it contradicts"))
     if kind == "constant":
         return Parameter(path, kind, values=(_single(entry, where, warnings),))
     if kind == "categorical":
@@ -168,6 +171,24 @@ def _largest(parameter: Parameter) -> float:
         return max(map(abs, bounds(parameter)))
     far = abs(parameter.mu) + 10 * parameter.sigma
     return math.exp(min(far, 700)) if "log" in parameter.distribution else far
+
+
+def _used(kind: str) -> set[str]:
+    """The keys that a distribution reads."""
+    steps = {"q"} if kind.startswith("q_") else set()
+    shape = {"min", "max"} if kind in BOUNDED else {"mu", "sigma"} if kind in NORMAL else {"a", "b"}
+    if kind in ("constant", "categorical"):
+        shape = {"value"} if kind == "constant" else {"values", "probabilities"}
+    return {"distribution"} | shape | steps
+
+
+def _meant(entry: Any) -> str:
+    """What was likely meant by a parameter that is no mapping."""
+    if isinstance(entry, list):
+        return f"{{values: {entry}}}"
+    if isinstance(entry, str) and EXPONENT_TEXT.fullmatch(entry):
+        entry = _dotted(entry)
+    return "{value: ...}" if entry is None else f"{{value: {entry}}}"
 
 
 def _distribution(entry: Mapping[str, Any], where: str) -> str:

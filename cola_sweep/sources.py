@@ -1,4 +1,4 @@
-"""Whether the checkpoints and corpora that a sweep names are on this machine or on the hub.
+"""Whether the checkpoints, corpora and files that a sweep names are on this machine or on the hub.
 
 Agents may run elsewhere, so this is for `cola-sweep check` to say and not for the server. Nothing is downloaded but
 the config.json of a hub's checkpoint, and nothing is unzipped.
@@ -22,12 +22,19 @@ UNASKED = "the hub does not answer, so it was not looked up"
 
 
 def findings(spec: SweepSpec) -> list[Finding]:
-    """What of the sweep's checkpoints and corpora is missing; a note where the hub cannot be asked."""
+    """What of the sweep's checkpoints, corpora and files is missing; a note where the hub cannot be asked."""
+    started = "${program}" in (spec.command or ("${program}",))
+    files = {"program": spec.program if started else None, "scheduler.source": spec.scheduler.get("source")}
     checkpoints = [(where, name) for where, name in choices(spec, "checkpoint") if isinstance(name, str)]
     corpora = [(where, name) for where, name in choices(spec, "data") if isinstance(name, str)]
     return [
         *(finding for where, name in checkpoints for finding in _checkpoint(where, name)),
         *(finding for where, name in corpora for finding in _corpus(where, name)),
+        *(
+            Finding("warning", where, name, "no such file in this folder", "correct it, or check where agents run")
+            for where, name in files.items()
+            if name and not Path(name).is_file()
+        ),
     ]
 
 

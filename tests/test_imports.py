@@ -24,6 +24,7 @@ SHARED_WITH_SERVER = {"cola_sweep"} | {
         "points",
         "retries",
         "space",
+        "start_rules",
         "sweep_rules",
     )
 }

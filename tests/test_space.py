@@ -58,6 +58,9 @@ def test_the_distribution_is_inferred_as_wandb_does(constraints: str, distributi
         ("{vales: [1]}", "parameters.lr.vales: got [1]; must be one of"),
         ("{}", "parameters.lr: got {}; must say what to try"),
         ("3", "parameters.lr: got 3; must be a mapping; write lr: {value: 3}"),
+        ("3e-5", "write lr: {value: 3.0e-5}"),
+        ("[1, 2]", "write lr: {values: [1, 2]}"),
+        ("null", "write lr: {value: ...}"),
     ],
 )
 def test_a_wrong_parameter_is_named_by_its_path(constraints: str, message: str) -> None:

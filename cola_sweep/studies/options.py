@@ -10,6 +10,7 @@ parameters and space.
 """
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,7 @@ PRUNERS: dict[str, dict[str, float | None]] = {
     "wilcoxon": {"p": 0.1, "startup": 2},
 }
 WHERE = f"parameters.{NAME}.value"
+_SWEEP = re.compile(r"[^/\s]+(/[^/\s]+/[^/\s]+)?")
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,12 @@ def seed_alone(spec: SweepSpec) -> int | None:
     return _count(given, "seed", 1, WHERE, least=0)
 
 
+def longest(branches: tuple[Branch, ...]) -> int | None:
+    """The most epochs that a trial of the space may have; None if the file does not say."""
+    found = [member for branch in branches for member in branch.space if member.path[-1] == "epochs"]
+    return int(max(max(member.values) if member.values else member.max for member in found)) if found else None
+
+
 def _given(spec: SweepSpec) -> Mapping[str, Any]:
     return _mapping(next((p.values[0] for p in spec.parameters if p.name == NAME and p.values), {}), WHERE)
 
@@ -191,11 +199,10 @@ def _pruner(entry: Any, branches: tuple[Branch, ...]) -> Pruner:
 
 
 def _epochs(branches: tuple[Branch, ...], where: str) -> int:
-    """The most epochs that a trial of the space may have."""
-    found = [member for branch in branches for member in branch.space if member.path[-1] == "epochs"]
-    if not found:
+    found = longest(branches)
+    if found is None:
         raise UserError(where, rule="needs the epochs of a trial", fix="add epochs: {value: 5} to parameters")
-    return int(max(max(member.values) if member.values else member.max for member in found))
+    return found
 
 
 def _terminator(entry: Any) -> Terminator | None:
@@ -256,6 +263,7 @@ def _flag(given: Mapping[str, Any], name: str) -> bool:
 
 def _texts(given: Mapping[str, Any], name: str) -> tuple[str, ...]:
     value = given.get(name, [])
-    if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
-        raise UserError(f"{WHERE}.{name}", got=value, rule="must be a list of sweeps", fix=f"write {name}: [abc123xy]")
+    if not isinstance(value, list) or not all(isinstance(each, str) and _SWEEP.fullmatch(each) for each in value):
+        rule = "must be a list of sweeps, each by its id or by ENTITY/PROJECT/ID"
+        raise UserError(f"{WHERE}.{name}", got=value, rule=rule, fix=f"write {name}: [abc123xy]")
     return tuple(value)

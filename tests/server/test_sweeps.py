@@ -129,7 +129,7 @@ def test_a_sweep_of_our_trials_keeps_their_rules_all_of_them_at_once(ask: Ask, c
         "parameters.epochs",
         "metric.name",
     ]
-    assert make(ask, OURS + "parameters: {lr: {min: 1.0, max: 2.0}}\n")["configValidationWarnings"] == [
+    assert make(ask, OURS + "parameters: {lr: {min: 0.1, max: 0.2}}\n")["configValidationWarnings"] == [
         "method: got 'random'; without run_cap this search has no end; add run_cap: 20"
     ]
 

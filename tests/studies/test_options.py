@@ -70,6 +70,7 @@ def test_recipes_are_taken_as_far_as_they_lie_in_the_space() -> None:
         ({"first": [{"lr": 1e-2}]}, ".first[0].lr"),
         ({"recipes": "all"}, ".recipes"),
         ({"earlier": "abc"}, ".earlier"),
+        ({"earlier": ["cola/abc"]}, ".earlier"),
         ({"sampler": "cmaes"}, ".sampler"),  # checkpoints are no numbers
     ],
 )

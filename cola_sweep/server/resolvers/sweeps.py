@@ -21,6 +21,7 @@ from cola_sweep.server.store.projects import Project
 from cola_sweep.server.store.runs import Run
 from cola_sweep.server.store.sweeps import Sweep
 from cola_sweep.space import SweepSpec, read_mapping
+from cola_sweep.start_rules import runs_our_trial
 
 resolvers = Resolvers()
 
@@ -143,7 +144,7 @@ def _read(config: str) -> tuple[SweepSpec, list[str]]:
     except UserError as error:
         raise Refused("\n".join(map(str, [*errors, error]))) from None
     # Other programs have settings and metrics of their own.
-    ours = sweep_rules.runs_our_trial(spec)
+    ours = runs_our_trial(spec)
     general = [*spec.warnings, *sweep_rules.search(spec), *sweep_rules.retried(spec)]
     found = sweep_rules.findings(spec) if ours else general
     wrong = [*errors, *(finding for finding in found if finding.severity == "error")]

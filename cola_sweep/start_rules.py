@@ -1,0 +1,83 @@
+"""How a sweep's trials and its search are started: the agents' `command`, and the `scheduler`. Pure.
+
+Imports config, parameters and space.
+"""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from cola_sweep.config import TrialConfig
+from cola_sweep.parameters import Finding
+from cola_sweep.space import STUDY, SweepSpec
+
+TRIAL = "cola_sweep.train"
+COMMAND = f'command: ["${{env}}", "${{interpreter}}", "-m", "{TRIAL}"]'
+# What the stock agent puts its own words for; another word in ${...} it leaves out.
+_ARGUMENTS = ("", "_no_equals", "_no_hyphens", "_no_boolean_flags", "_json", "_json_file")
+_HYDRA = ("_append_hydra", "_override_hydra")
+MACROS = ("env", "interpreter", "program", *(f"args{form}" for form in (*_ARGUMENTS, *_HYDRA)))
+# Those of `wandb sweep-scheduler`.
+ENGINES = ("optuna", "ax", "wandb")
+
+
+def runs_our_trial(spec: SweepSpec) -> bool:
+    """Whether the sweep's agents start this project's trial."""
+    words = spec.command or (spec.program or "",)
+    return any(word == TRIAL or word.endswith("cola_sweep/train.py") for word in (*words, spec.program or ""))
+
+
+def findings(spec: SweepSpec) -> Iterator[Finding]:
+    """What is wrong with how trials and search are started, or likely not meant."""
+    words = spec.command or ("${program}",)
+    if all(word.startswith(("${", "-")) for word in words) and not ("${program}" in words and spec.program):
+        rule = "names nothing that an agent could start"
+        yield Finding("warning", "command", list(spec.command) or None, rule, f"write {COMMAND}")
+    for i, word in enumerate(spec.command):
+        yield from _word(f"command[{i}]", word, after=spec.command[i - 1] if i else "")
+    if runs_our_trial(spec):
+        yield from _flags(spec)
+    yield from _scheduler(spec)
+
+
+def _word(where: str, word: str, after: str) -> Iterator[Finding]:
+    macro = word[2:-1] if word.startswith("${") and word.endswith("}") else ""
+    if macro and macro not in MACROS and not macro.startswith("envvar:"):
+        yield Finding("error", where, word, "no such macro: an agent leaves it out", _near(macro, MACROS, "${%s}"))
+    if after == "-m" and word.startswith("cola_sweep.") and word != TRIAL:
+        yield Finding("error", where, word, "is not the trial", f"write {TRIAL}")
+
+
+def _flags(spec: SweepSpec) -> Iterator[Finding]:
+    """A command with `${args}` gives a trial its settings as flags too, of which mappings have none; and one with flags
+    of its own may not say anything else than the run's config."""
+    for i, word in enumerate(spec.command):
+        name = word.removeprefix("--").partition("=")[0].replace("-", "_")
+        if word.startswith("--") and name in TrialConfig.__dataclass_fields__:
+            rule = "a trial fails where a flag says something else than its run's config"
+            yield Finding("warning", f"command[{i}]", word, rule, f"put {name} under parameters instead")
+    if spec.command and not any(word.startswith("${args") for word in spec.command):
+        return
+    for parameter in spec.parameters:
+        if len(parameter.path) > 1 or any(isinstance(value, Mapping) for value in parameter.values):
+            rule = f"a trial has no flag for the mapping {parameter.path[0]}"
+            yield Finding("error", "command", list(spec.command) or None, rule, f"leave out ${{args}}: {COMMAND}")
+            return
+
+
+def _scheduler(spec: SweepSpec) -> Iterator[Finding]:
+    if spec.engine and spec.engine not in ENGINES:
+        rule = f"must be one of {', '.join(ENGINES)}"
+        yield Finding("error", "scheduler.engine", spec.engine, rule, _near(spec.engine, ENGINES, "%s"))
+    for key, name in (("search_space", "space"), ("optimizer", "study")) if spec.is_ours else ():
+        if spec.scheduler.get(key) != name:
+            rule = f"of {STUDY} it must be {name}"
+            yield Finding("error", f"scheduler.{key}", spec.scheduler.get(key), rule, f"write {key}: {name}")
+    if spec.engine in ("optuna", "ax") and spec.early_terminate is not None:
+        fix = "write pruner: hyperband in parameters._search.value" if spec.is_ours else "remove it"
+        yield Finding("warning", "early_terminate", "hyperband", f"the engine {spec.engine} does not read it", fix)
+
+
+def _near(word: str, known: Iterable[str], form: str) -> str:
+    near: Any = difflib.get_close_matches(word.lower(), known, n=1)
+    return f"did you mean {form % near[0]}?" if near else f"use one of {', '.join(form % each for each in known)}"
