@@ -6,8 +6,10 @@ their config; a study here counts epochs, and finds the point of a config in the
 Imports optuna.
 """
 
+import logging
 import warnings
 from collections.abc import Callable, Mapping
+from statistics import median
 from typing import Any
 
 import optuna
@@ -19,6 +21,9 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from cola_sweep.points import nested, point_of
 from cola_sweep.studies.options import Options, Pruner, Terminator
 from cola_sweep.studies.sampler import EARLIER, SweepSampler
+
+# Below Optuna's own, whose lines the scheduler shows and sends to the server.
+_logger = logging.getLogger("optuna.cola_sweep")
 
 
 class EpochTrial(Trial):
@@ -32,6 +37,13 @@ class EpochTrial(Trial):
 
     def report(self, value: float, step: int) -> None:
         super().report(value, len(self.storage.get_trial(self._trial_id).intermediate_values) + 1)
+
+    def should_prune(self) -> bool:
+        """Whether it is to be stopped; then the scheduler's log says how it stood."""
+        pruned = super().should_prune()
+        if pruned:
+            _logger.info("Trial %d is behind %s", self.number, self.study.standing(self.number))
+        return pruned
 
 
 class SweepStudy(optuna.Study):
@@ -86,6 +98,18 @@ class SweepStudy(optuna.Study):
                 intermediate_values=dict(enumerate(epochs, 1)) if len(values) == 1 else {},
                 user_attrs={EARLIER: sweep},
             )
+        )
+
+    def standing(self, number: int) -> str:
+        """A trial's last value, and what the others had by then."""
+        trials = {trial.number: trial.intermediate_values for trial in self.get_trials(deepcopy=False)}
+        own, name = trials.pop(number), self.options.metrics[0].name
+        epoch = max(own)
+        others = [values[min(epoch, max(values))] for values in trials.values() if values]
+        best = (max if self.direction == optuna.study.StudyDirection.MAXIMIZE else min)(others, default=own[epoch])
+        return (
+            f"after {epoch} epochs, says the pruner {self.options.pruner.type}: {name} is {own[epoch]:.3f}; of "
+            f"{len(others)} others it was {best:.3f} at best, {median(others or [best]):.3f} in the middle."
         )
 
     def _places(self, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Studies as the installed client drives them: its own optimizer over `cola_sweep/study.py`, and nothing else of it."""
 
+import logging.handlers
 import math
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,28 @@ def test_pruners_count_epochs_that_are_done(pruner: Any, stopped_after: int | No
 
     assert [stopped(score, 9) for score in (0.3, 0.4, 0.5)] == [None, None, None]
     assert stopped(0.0, 5) == stopped_after
+
+
+@pytest.mark.parametrize("goal", ["maximize", "minimize"])
+def test_the_schedulers_log_says_how_a_stopped_run_stood(goal: str) -> None:
+    metric = {"name": "valid/mcc_best", "goal": goal}
+    config = sweep_config({"pruner": {"type": "median", "startup": 2}}, **NUMBERS) | {"metric": metric}
+    optimizer, said = scheduler(config), logging.handlers.BufferingHandler(100)
+    sign = 1 if goal == "maximize" else -1
+    for score in (0.3, 0.5, 0.4):
+        ((run_id, arguments),) = ask(optimizer)
+        optimizer.tell_run(run_id, run(arguments, values=[0.0, sign * score]))
+    restore = optimizer.route_library_logs(said)
+    ((run_id, arguments),) = ask(optimizer)
+    polled = run(arguments, "running", [0.0, sign * 0.1])
+    optimizer.tell_run(run_id, polled)
+    assert optimizer.prune_runs([run_id], [polled])
+    restore()
+    values = "0.100; of 3 others it was 0.500" if sign > 0 else "-0.100; of 3 others it was -0.500"
+    assert [record.getMessage() for record in said.buffer if "behind" in record.getMessage()] == [
+        f"Trial 3 is behind after 2 epochs, says the pruner median: valid/mcc_best is {values} at best, "
+        f"{sign * 0.4:.3f} in the middle."
+    ]
 
 
 def test_a_terminator_ends_a_search_that_finds_nothing_better() -> None:
