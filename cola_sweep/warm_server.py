@@ -45,8 +45,9 @@ PRELOAD = (
     "matplotlib.backends.backend_agg", "seaborn", "sklearn.calibration", "sklearn.metrics", "pyarrow.pandas_compat",
     "pyarrow.vendored.version", "cola_sweep.artifacts", "cola_sweep.callbacks", "cola_sweep.checkpoints",
     "cola_sweep.connection", "cola_sweep.cost", "cola_sweep.data", "cola_sweep.early_stopping", "cola_sweep.inputs",
-    "cola_sweep.model", "cola_sweep.plots", "cola_sweep.precision", "cola_sweep.provenance", "cola_sweep.replay",
-    "cola_sweep.resume", "cola_sweep.samples", "cola_sweep.tracking", "cola_sweep.trainer", "cola_sweep.unfinished",
+    "cola_sweep.model", "cola_sweep.past", "cola_sweep.plots", "cola_sweep.precision", "cola_sweep.provenance",
+    "cola_sweep.replay", "cola_sweep.resume", "cola_sweep.samples", "cola_sweep.tracking", "cola_sweep.trainer",
+    "cola_sweep.unfinished",
 )  # fmt: skip
 # Keep numpy's and Arrow's libraries from starting threads when they are loaded. The trial's own values come back
 # with its environment, too late for these two: its numpy stays at one thread, which torch has nothing to do with.
