@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from cola_sweep.connection import DEFAULT_PROJECT, check_reachable, graphql, server_address
+from cola_sweep.connection import DEFAULT_PROJECT, check_reachable, graphql, server_address, within
 from cola_sweep.endings import Stopped, StopRequest, exit_code
 from cola_sweep.errors import UserError
 from cola_sweep.metric_names import METRIC_NAMES, summary_rule
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 X_AXIS = "trainer/global_step"  # Lightning's logger sends it with every metric
 PREEMPTIBLE = "COLA_SWEEP_PREEMPTIBLE"
+ANSWER_SECONDS = 15.0  # half of the time that the agent gives a trial to end
 STOPPED = """query RunStoppedStatus($projectName: String, $entityName: String, $runId: String!) {
   project(name: $projectName, entityName: $entityName) { run(name: $runId) { stopped } }
 }"""
@@ -84,13 +85,14 @@ def tracked_run(config: Mapping[str, Any], stop: StopRequest) -> "Iterator[wandb
 
 def is_preempted(run: "wandb.Run", stop: StopRequest) -> bool:
     """Whether the machine is being taken away: SIGTERM, where COLA_SWEEP_PREEMPTIBLE says that it may mean that, and
-    the server did not ask for a stop, which the agent passes on as SIGTERM too."""
-    if stop.signum != signal.SIGTERM or os.environ.get(PREEMPTIBLE, "0") == "0":
+    the server did not ask for a stop, which the agent passes on as SIGTERM too. From then on `stop` knows who asked."""
+    if stop.signum != signal.SIGTERM:
         return False
-    if not run.offline:
+    may_be = os.environ.get(PREEMPTIBLE, "0") != "0"
+    if not run.offline and not stop.by_server and (may_be or in_sweep()):
         with only_warned("the server did not say whether it stopped the run"):
-            stop.by_server = stop.by_server or was_stopped(run)
-    return not stop.by_server
+            stop.by_server = within(ANSWER_SECONDS, lambda: was_stopped(run))
+    return may_be and not stop.by_server
 
 
 def was_stopped(run: "wandb.Run") -> bool:

@@ -117,8 +117,8 @@ def train(run: "wandb.Run", config: TrialConfig, checkpoint: "Checkpoint", corpu
         try:
             with memory_failures(f"batch_size {config.batch_size}, eval_batch_size {config.eval_batch_size}"):
                 trainer.fit(model, data, ckpt_path=begun.checkpoint, weights_only=True)
-        except SystemExit:
-            pass  # Lightning's own answer to a signal, which `stop` has seen too
+        except (Stopped, SystemExit):
+            pass  # ours, and Lightning's own answer to a signal: `stop` has seen it, and will know who asked
         finally:
             if not trainer.fit_loop.done and is_preempted(run, stop):
                 run.mark_preempting()

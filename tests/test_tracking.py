@@ -18,6 +18,12 @@ def request(signum: int | None, *, by_server: bool = False) -> StopRequest:
 ONLINE: Any = SimpleNamespace(offline=False)
 
 
+@pytest.fixture(autouse=True)
+def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (PREEMPTIBLE, "WANDB_SWEEP_ID"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.mark.parametrize(
     ("said", "signum", "by_server", "stopped", "preempted"),
     [
@@ -34,13 +40,22 @@ def test_sigterm_is_a_preemption_where_it_may_be_one_and_the_server_asked_for_no
     monkeypatch: pytest.MonkeyPatch, said: str | None, signum: int | None, by_server: bool, stopped: bool,
     preempted: bool,
 ) -> None:  # fmt: skip
-    monkeypatch.delenv(PREEMPTIBLE, raising=False)
     if said is not None:
         monkeypatch.setenv(PREEMPTIBLE, said)
     monkeypatch.setattr(tracking, "was_stopped", lambda run: stopped)
     stop = request(signum, by_server=by_server)
     assert is_preempted(ONLINE, stop) is preempted
     assert stop.by_server is (by_server or (said == "1" and stopped)), "a stop of the server's is known as one"
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_in_a_sweep_the_agents_sigterm_is_told_from_any_other(monkeypatch: pytest.MonkeyPatch, stopped: bool) -> None:
+    """Its trial is over for good, and what it kept to go on from may go; a machine that shuts down says SIGTERM too."""
+    monkeypatch.setenv("WANDB_SWEEP_ID", "abc")
+    monkeypatch.setattr(tracking, "was_stopped", lambda run: stopped)
+    stop = request(signal.SIGTERM)
+    assert not is_preempted(ONLINE, stop)
+    assert stop.by_server is stopped
 
 
 def test_a_server_that_does_not_answer_has_not_stopped_the_run(

@@ -23,14 +23,16 @@ import pytorch_lightning as pl
 import wandb
 from pytorch_lightning.demos.boring_classes import BoringModel
 
-from cola_sweep import model, resume, train
+from cola_sweep import model, resume, tracking, train
 from cola_sweep.callbacks import StopOnRequest
+from cola_sweep.connection import graphql
 from cola_sweep.endings import Stopped, StopRequest
 from cola_sweep.replay import ENDING
 from cola_sweep.server import process
 from cola_sweep.warm_server import PRELOAD, fill_caches, import_all
 
 TIMES = ("_timestamp", "_runtime")
+STOP = "mutation Stop($id: ID!) { stopRun(input: {id: $id}) { success } }"
 
 
 def attempt(
@@ -45,7 +47,7 @@ def attempt(
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     Path(folder).mkdir(exist_ok=True)
     os.environ |= {"WANDB_RUN_ID": run_id, "WANDB_RESUME": "allow", "WANDB_DIR": os.path.abspath(folder), **env}
-    resume.SAVE_SECONDS = 0.0
+    resume.SAVE_SECONDS, tracking.ANSWER_SECONDS = 0.0, 600.0
     real = model.AcceptabilityModel.training_step
 
     def training_step(self: Any, *rest: Any) -> Any:
@@ -107,6 +109,13 @@ def back_again(data_dir: Path, port: int) -> None:
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
 
 
+def stopped_by_the_server() -> None:
+    """What an agent's trial sees: somebody stops the run on its page, and SIGTERM follows."""
+    api = wandb.Api()
+    graphql(api, STOP, {"id": api.run("interrupted/stopped").storage_id})
+    signal.raise_signal(signal.SIGTERM)
+
+
 def look(run_id: str) -> dict[str, Any]:
     """What the server has of a run, but for times and costs, which no two runs share."""
     run = wandb.Api().run(f"interrupted/{run_id}")
@@ -144,12 +153,18 @@ def main(corpus: str, checkpoint: str, data_dir: str) -> None:
     ]
     run = wandb.Api().run("interrupted/cut")
     between = {"state": run.state, "sent": [file.name for file in run.files(pattern="resume/%")]}
-    codes.append(attempt("cut", flags, {}, folder="there"))
+    codes += [
+        attempt("cut", flags, {}, folder="there"),
+        attempt("stopped", flags, {8: stopped_by_the_server}, COLA_SWEEP_PREEMPTIBLE="1"),
+    ]
+    run = wandb.Api().run("interrupted/stopped")
+    stopped = [run.state, run.summary["stopped"], len(list(run.files(pattern="resume/%")))]
     ranks = two_ranks()
     left = [str(path) for path in Path().glob("*/wandb/trials/*")]
     runs = {run_id: look(run_id) for run_id in ("whole", "alone", "cut")}
     imports = json.loads(Path("whole.imports").read_text())
-    print(json.dumps({"codes": codes, "between": between, "left": left, "imports": imports, "ranks": ranks, **runs}))
+    seen = {"codes": codes, "between": between, "stopped": stopped, "left": left, "imports": imports, "ranks": ranks}
+    print(json.dumps(seen | runs))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def seen(
 
 
 def test_a_trial_killed_and_preempted_ends_as_one_that_was_left_alone(seen: Any) -> None:
-    assert seen["codes"] == [0, 0, -9, 143, 0]
+    assert seen["codes"] == [0, 0, -9, 143, 0, 143]
     assert seen["between"] == {"state": "preempted", "sent": ["resume/epoch-00003.zip"]}
     whole, cut = seen["whole"], seen["cut"]
     assert sum("valid/mcc" in row for row in whole["rows"]) == 4
@@ -45,7 +45,12 @@ def test_a_trial_whose_server_is_away_for_a_while_loses_nothing(seen: Any) -> No
     assert (alone["summary"], alone["weights"]) == (whole["summary"], whole["weights"])
 
 
-def test_nothing_is_kept_once_a_trial_has_its_result(seen: Any) -> None:
+def test_a_trial_that_the_server_stopped_is_not_preempted_and_begins_nowhere_else(seen: Any) -> None:
+    """SIGTERM does not say so; the one private door of the client's that we use does."""
+    assert seen["stopped"] == ["killed", "Stopped: stopped by the server", 0]
+
+
+def test_nothing_is_kept_once_a_trial_has_its_result_or_was_stopped(seen: Any) -> None:
     assert seen["left"] == []
     assert [seen[run]["sent"] for run in ("whole", "alone", "cut")] == [[], [], []]
 
