@@ -132,12 +132,13 @@ class _Agents:
     def hear(self, number: int) -> None:
         """A signal: the next of the three steps."""
         step = min(max(self._step + 1, 2 if number == signal.SIGTERM else 1), len(STEPS))
+        self._step = step  # before the line: who reads it may answer in the midst of this
         print(f"agents: {STEPS[step - 1]}", file=sys.stderr, flush=True)
         self.interrupt(step)
 
     def interrupt(self, step: int) -> None:
         """Step 1: take no new trial; 2: stop trials; 3: kill. Trials hear it from here too: an agent may be dead."""
-        self._step = step
+        self._step = max(step, self._step)
         for agent in self.started:
             self._tell(agent)
 

@@ -66,7 +66,7 @@ def test_interrupts_reach_the_agents_one_by_one(stand_in: dict[str, str]) -> Non
     assert "asked once" in child.stdout.readline()
     child.send_signal(signal.SIGINT)
     assert "asked twice" in child.stdout.readline()
-    child.communicate(timeout=20)
+    child.communicate(timeout=300)
     assert child.returncode == 130
 
 
@@ -95,6 +95,21 @@ def test_the_agent_that_starts_during_an_interrupt_hears_it_and_none_starts_afte
     assert told == [signal.SIGINT]
 
 
+def test_an_interrupt_that_answers_the_line_of_another_is_the_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = local._Agents("e/p/s", None)
+    said: list[str] = []
+
+    def answered(line: str, **_: object) -> None:
+        said.append(line)
+        if len(said) == 1:
+            group.hear(signal.SIGINT)
+
+    monkeypatch.setattr(local, "print", answered, raising=False)
+    group.hear(signal.SIGTERM)
+    group.hear(signal.SIGINT)
+    assert said == [f"agents: {local.STEPS[step]}" for step in (1, 2, 2)]
+
+
 def start(sweep: str, env: dict[str, str]) -> "subprocess.Popen[str]":
     """`run` in a process of its own, that signals can be sent to."""
     ending = f"raise SystemExit(run({sweep!r}, n=1, env=os.environ, cold=True))"
@@ -117,7 +132,7 @@ def test_sigterm_stops_the_trials_of_a_living_agent_and_of_a_killed_one(stand_in
     child = start(sweep, stand_in)
     trial_of(child)
     child.send_signal(signal.SIGTERM)
-    said = child.communicate(timeout=20)[0]  # to the end, which the trial holds open as long as it runs
+    said = child.communicate(timeout=300)[0]  # to the end, which the trial holds open as long as it runs
     assert "stopped" in said
     assert child.returncode == (1 if sweep == "trial" else 128 + signal.SIGKILL)
 
@@ -131,7 +146,7 @@ def test_the_third_step_kills(stand_in: dict[str, str]) -> None:
     assert child.stderr
     assert child.stderr.readline() == "agents: stopping trials; interrupt again to kill\n"
     child.send_signal(signal.SIGINT)
-    assert child.communicate(timeout=20)[1] == "agents: killing\n"
+    assert child.communicate(timeout=300)[1] == "agents: killing\n"
 
 
 @linux
@@ -174,7 +189,7 @@ def test_what_a_trial_leaves_behind_is_ended_and_keeps_nobody_waiting(tmp_path: 
     agent = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {trial!r}], process_group=0).wait()"
     (package / "__main__.py").write_text(agent)
     child = start("trial", os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"})
-    said, _ = child.communicate(timeout=30)
+    said, _ = child.communicate(timeout=300)
     assert child.returncode == 0
     left = int(said.split()[-1])
     assert not Path(f"/proc/{left}").exists() or "Z" in Path(f"/proc/{left}/stat").read_text().split()[2]
