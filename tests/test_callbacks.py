@@ -194,7 +194,7 @@ def test_a_signal_to_one_rank_stops_every_rank_at_the_same_batch(hook: str) -> N
     """Threads stand for the processes, and for their strategy its one word that matters: whether any rank says so."""
     requests = StopRequest(), StopRequest()
     said = [False, False]
-    together = threading.Barrier(2, timeout=20)
+    together = threading.Barrier(2, timeout=300)
     ended: dict[int, tuple[int, int]] = {}
 
     def process(rank: int) -> None:

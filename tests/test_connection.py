@@ -114,7 +114,7 @@ def test_a_login_that_does_not_work_is_one_line(
     code = "from cola_sweep import connection, errors; raise SystemExit(errors.run_main(connection.connect))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL,
-        timeout=60, env=kept | changes | ({"WANDB_API_KEY": key} if key else {}),
+        timeout=300, env=kept | changes | ({"WANDB_API_KEY": key} if key else {}),
     )  # fmt: skip
     assert done.returncode == 2
     assert re.fullmatch(rf"error: {refusing_server}: {message}.*\n", done.stderr)
@@ -126,7 +126,7 @@ def test_a_setting_that_wandb_refuses_is_one_line(tmp_path: Path, name: str) -> 
     value = {"WANDB_MODE": "", "WANDB_BASE_URL": "nowhere"}[name]
     code = "from cola_sweep import connection, errors; raise SystemExit(errors.run_main(connection.connect))"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300,
         env=kept | {"HOME": str(tmp_path), name: value},
     )  # fmt: skip
     assert done.returncode == 2

@@ -109,7 +109,7 @@ def wsgi_port(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
             thread.join()
 
     def ask(port: int) -> None:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies", timeout=30) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies", timeout=300) as answer:
             ports.append(json.load(answer)["study_summaries"][0]["study_name"])
 
     monkeypatch.setattr(optuna_dashboard, "run_server", run_server)

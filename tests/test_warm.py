@@ -88,7 +88,7 @@ class Place:
         )  # fmt: skip
         assert server.stdout
         if server.stdout.readline() != "warm: ready\n":
-            server.wait(10)
+            server.wait(300)
         return server
 
     def start(self, *words: str, program: str = "trial", **changes: str) -> "subprocess.Popen[str]":
@@ -106,7 +106,7 @@ class Place:
 
     def run(self, *words: str, program: str = "trial", **changes: str) -> tuple[int, str, str]:
         trial = self.start(*words, program=program, **changes)
-        out, err = trial.communicate("typed", timeout=30)
+        out, err = trial.communicate("typed", timeout=300)
         return trial.returncode, out, err
 
     def is_warm(self, **changes: str) -> bool:
@@ -117,14 +117,14 @@ class Place:
 
 def end(process: "subprocess.Popen[str]") -> None:
     process.kill()
-    process.communicate(timeout=20)
+    process.communicate(timeout=300)
 
 
 def rest_after_kill(trial: "subprocess.Popen[str]") -> str:
     """What a trial still says after its client was killed; read to the end, so the trial is gone too."""
     assert trial.stdout
     trial.kill()
-    trial.wait(20)
+    trial.wait(300)
     rest = trial.stdout.read()
     trial.communicate()
     return rest
@@ -147,7 +147,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     server = place.serve()
     yield place
     server.terminate()
-    assert server.communicate(timeout=20)[0] is not None
+    assert server.communicate(timeout=300)[0] is not None
     assert server.returncode == 0
     assert not place.socket.exists()
 
@@ -211,7 +211,7 @@ def test_signals_reach_the_trial_and_the_trials_end_is_the_clients(place: Place)
     for number in numbers:
         trial.send_signal(number)
         assert trial.stdout.readline() == f"signal {int(number)}\n"
-    trial.communicate("go on\n", timeout=20)
+    trial.communicate("go on\n", timeout=300)
     assert trial.returncode == 9
 
 
@@ -219,8 +219,8 @@ def test_signals_reach_the_trial_and_the_trials_end_is_the_clients(place: Place)
 def test_a_signal_that_the_trial_does_not_handle_ends_both(place: Place, number: int) -> None:
     trial = place.waiting("wait")
     trial.send_signal(number)
-    assert trial.wait(20) == -number
-    trial.communicate(timeout=20)
+    assert trial.wait(300) == -number
+    trial.communicate(timeout=300)
 
 
 def test_a_stopped_trial_goes_on_when_it_is_told_to(place: Place) -> None:
@@ -228,7 +228,7 @@ def test_a_stopped_trial_goes_on_when_it_is_told_to(place: Place) -> None:
     trial.send_signal(signal.SIGTSTP)
     os.waitid(os.P_PID, trial.pid, os.WSTOPPED)
     trial.send_signal(signal.SIGCONT)
-    assert trial.communicate("\n", timeout=20)[0] == "inside True\n"
+    assert trial.communicate("\n", timeout=300)[0] == "inside True\n"
     assert trial.returncode == 9
 
 
@@ -240,8 +240,8 @@ def test_a_killed_client_takes_its_trial_along(place: Place) -> None:
 
 def test_trials_run_side_by_side(place: Place) -> None:
     first, second = place.waiting("wait"), place.waiting("wait")
-    assert second.communicate("\n", timeout=20)[0] == "inside True\n"
-    assert first.communicate("\n", timeout=20)[0] == "inside True\n"
+    assert second.communicate("\n", timeout=300)[0] == "inside True\n"
+    assert first.communicate("\n", timeout=300)[0] == "inside True\n"
     assert (first.returncode, second.returncode) == (9, 9)
 
 
@@ -249,12 +249,12 @@ def test_a_trial_outlives_its_server_and_still_says_how_it_ended(own_place: Plac
     server = own_place.serve()
     going, killed, orphan = (own_place.waiting("wait") for _ in range(3))
     end(server)
-    assert going.communicate("\n", timeout=20)[0] == "inside True\n"
+    assert going.communicate("\n", timeout=300)[0] == "inside True\n"
     assert going.returncode == 9
     assert rest_after_kill(orphan) == ""
     killed.send_signal(signal.SIGTERM)
-    assert killed.wait(20) == 1
-    _, err = killed.communicate(timeout=20)
+    assert killed.wait(300) == 1
+    _, err = killed.communicate(timeout=300)
     assert err == "error: the trial ended without an exit code, as did its warm server\n"
     assert not own_place.is_warm(), "the dead server's socket is still there"
     again = own_place.serve()
@@ -276,7 +276,7 @@ def test_a_temporary_folder_of_an_import_is_each_trials_own(own_place: Place) ->
         assert content == "[]\n"
         assert not Path(folder).exists(), "left behind"
     server.terminate()
-    server.communicate(timeout=20)
+    server.communicate(timeout=300)
 
 
 def test_a_server_ends_with_its_owner_and_after_its_trials(own_place: Place) -> None:
@@ -287,9 +287,9 @@ def test_a_server_ends_with_its_owner_and_after_its_trials(own_place: Place) -> 
     server.stdin.close()
     assert server.stdout.readline() == "warm: waiting for 1 running trials\n"
     assert not own_place.is_warm()
-    trial.communicate("\n", timeout=20)
+    trial.communicate("\n", timeout=300)
     assert trial.returncode == 9
-    assert server.wait(20) == 0
+    assert server.wait(300) == 0
     server.stdout.close()
 
 
@@ -300,8 +300,8 @@ def test_a_server_asked_twice_leaves_at_once_and_its_trials_go_on(own_place: Pla
     server.terminate()
     assert server.stdout.readline().startswith("warm: waiting")
     server.terminate()
-    server.communicate(timeout=20)
-    trial.communicate("\n", timeout=20)
+    server.communicate(timeout=300)
+    trial.communicate("\n", timeout=300)
     assert (server.returncode, trial.returncode) == (0, 9)
 
 
@@ -325,7 +325,7 @@ def test_what_differs_at_the_start_makes_a_trial_cold(
     act(own_place)
     assert not own_place.is_warm(**changes)
     server.terminate()
-    said = server.communicate(timeout=20)[0]
+    said = server.communicate(timeout=300)[0]
     assert said == f"warm: a trial starts cold: {reason}\n"
 
 
@@ -354,7 +354,7 @@ def test_a_server_that_speaks_otherwise_is_a_cold_start(place: Place, tmp_path: 
             for fd in warm.receive(connection, fds=4)[1]:
                 os.close(fd)
             connection.sendall(b"\0\0\0\2[]")
-        assert json.loads(trial.communicate("", timeout=20)[0].splitlines()[0])[0] is False
+        assert json.loads(trial.communicate("", timeout=300)[0].splitlines()[0])[0] is False
 
 
 def test_a_client_that_gave_up_does_not_get_a_trial(place: Place) -> None:

@@ -18,7 +18,7 @@ from typing import IO
 
 from cola_sweep.errors import UserError
 
-START_SECONDS = 30.0
+START_SECONDS = 120.0  # only ends what hangs: a server that ends is seen at once
 STOP_SECONDS = 20.0
 _POLL_SECONDS = 0.02
 _LOCK_SECONDS = 0.3

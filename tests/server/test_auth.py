@@ -242,4 +242,4 @@ def test_a_signed_request_is_let_in_while_another_writes(context: Context, store
     with ThreadPoolExecutor(1) as other:
         other.submit(users.first, store).result()  # a thread's first read opens its connection
         with store.write():
-            assert other.submit(users.first, store).result(timeout=10) == context.user
+            assert other.submit(users.first, store).result(timeout=300) == context.user

@@ -158,7 +158,7 @@ def test_what_was_answered_survives_kill_9(options: Options) -> None:
     with ThreadPoolExecutor() as pool:
         taken = [pool.submit(log, name) for name in names]
         for _ in range(60):
-            assert answered.acquire(timeout=30)
+            assert answered.acquire(timeout=300)
         os.kill(first.pid, signal.SIGKILL)
     os.waitpid(first.pid, 0)
     assert process.find(options.data_dir) is None

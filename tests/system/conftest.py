@@ -22,7 +22,7 @@ class LiveServer:
     data_dir: Path
     env: dict[str, str]
 
-    def run(self, *words: str, cwd: Path, timeout: float = 120, **env: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, cwd: Path, timeout: float = 300, **env: str) -> subprocess.CompletedProcess[str]:
         """Run a program as the client's user would, and fail with its words if it fails."""
         done = subprocess.run(
             words, cwd=cwd, env=self.env | env, capture_output=True, text=True, timeout=timeout, check=False
@@ -30,7 +30,7 @@ class LiveServer:
         assert done.returncode == 0, f"{words} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
         return done
 
-    def python(self, script: Path, *words: str, cwd: Path, timeout: float = 120, **env: str) -> str:
+    def python(self, script: Path, *words: str, cwd: Path, timeout: float = 300, **env: str) -> str:
         """Run a Python script with the client in reach; returns what it printed."""
         return self.run(sys.executable, str(script), *words, cwd=cwd, timeout=timeout, **env).stdout
 
@@ -42,7 +42,7 @@ def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer
     data_dir = folder / "server"
     # Through a process of its own: a child that this one starts and leaves would be its to wait for.
     serve = [sys.executable, "-m", "cola_sweep.server", "--background", "--port", "0", "--data-dir", str(data_dir)]
-    subprocess.run(serve, check=True, timeout=60)
+    subprocess.run(serve, check=True, timeout=300)
     try:
         address = process.find(data_dir)
         assert address is not None

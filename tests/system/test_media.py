@@ -67,7 +67,7 @@ LOG = """
         artifact = wandb.Artifact("big", "dataset")
         artifact.add_file("kept/big.bin")
         run.log_artifact(artifact)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 300
         while (before := first_line()) is None and time.monotonic() < deadline:
             time.sleep(0.2)
         print("\\rprogress 100%")
@@ -218,7 +218,7 @@ def post_console(live_server: LiveServer, run: str, lines: list[str]) -> None:
     request.add_header("Content-Type", "application/json")
     request.add_header("Authorization", "Basic " + base64.b64encode(f"api:{live_server.api_key}".encode()).decode())
     body = {"files": {"output.log": {"offset": 0, "content": lines}}}
-    urllib.request.urlopen(request, json.dumps(body).encode(), timeout=30).close()
+    urllib.request.urlopen(request, json.dumps(body).encode(), timeout=300).close()
 
 
 def alerts(live_server: LiveServer, run: str) -> list[tuple[str, ...]]:

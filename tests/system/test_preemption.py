@@ -68,19 +68,19 @@ def test_the_trial_of_a_machine_that_goes_is_ended_by_another_before_new_ones(
 
     here = start("here", "cola_sweep", "agents", path, "--cold")
     try:
-        wait_for((places["here"] / "ready").exists, 240)
+        wait_for((places["here"] / "ready").exists)
     finally:
         here.send_signal(signal.SIGTERM)
-        code = here.wait(120)
+        code = here.wait(300)
     assert code == 128 + signal.SIGTERM
     # The second machine is a job of SLURM's, in submitit's executor for this one; it is handed over and left.
     slurm = ["--cold", "--on", "slurm", "--slurm", "cluster=local", "--slurm", "gpus_per_node=0"]
-    assert start("there", "cola_sweep", "agents", path, *slurm).wait(240) == 0
+    assert start("there", "cola_sweep", "agents", path, *slurm).wait(300) == 0
     logs = tmp_path / ".cola-sweep" / "slurm"
-    wait_for(lambda: "received command: exit" in read_all(logs), 240)
+    wait_for(lambda: "received command: exit" in read_all(logs))
     commands = re.findall(r"received command: (\w+)", read_all(logs))
     assert commands == ["resume", "run", "exit"]
-    found = json.loads(live_server.python(tmp_path / "show.py", path, cwd=tmp_path, timeout=240).splitlines()[-1])
+    found = json.loads(live_server.python(tmp_path / "show.py", path, cwd=tmp_path, timeout=300).splitlines()[-1])
     assert {state for state, _ in found.values()} == {"finished"}
     rows = found["0"][1]
     assert [epoch for epoch, _ in rows] == list(range(len(rows))), "each epoch once"

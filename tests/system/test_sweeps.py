@@ -16,8 +16,9 @@ TRAIN = """
 import time, wandb
 with wandb.init() as run:
     run.define_metric("score", summary="max")
-    lr = run.config.get("cell", run.config)["lr"]
-    for step in range(run.config["steps"]):
+    cell = {**run.config, **run.config.get("cell", {})}
+    lr = cell["lr"]
+    for step in range(cell["steps"]):
         run.log({"score": lr * (step + 1), "last": lr * (step + 1), "size": 2.0})
         time.sleep(run.config["pause"])
 """
@@ -35,7 +36,7 @@ print(json.dumps({
         run.id: [run.state, run.config.get("cell", run.config)["lr"], (run.summary.get("score") or {}).get("max")]
         for run in sweep.runs
     },
-    "best": best.config.get("lr") if best else None,
+    "best": best.config.get("cell", best.config).get("lr") if best else None,
     "agents": [agent.state for agent in sweep.agents()],
 }))
 """
@@ -85,7 +86,7 @@ def show(server: LiveServer, path: str, cwd: Path) -> dict[str, Any]:
     return found
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 40) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 300) -> None:
     """The client and its agent live in other processes: nothing but asking tells when they are so far."""
     end = time.monotonic() + seconds
     while not condition():
@@ -100,7 +101,7 @@ def test_two_agents_share_a_grid(
     values = "{lr: {values: [1.0, 5.0, 1.0e-5]}, steps: {value: 2}, pause: {value: 0}}"
     path = make_sweep(f"method: grid\nparameters: {values}\n")
     agents = [start_agent(path), start_agent(path)]
-    assert [agent.wait(60) for agent in agents] == [0, 0]
+    assert [agent.wait(300) for agent in agents] == [0, 0]
     found = show(live_server, path, tmp_path)
     assert (found["state"], found["best"], found["agents"]) == ("FINISHED", 5, ["FINISHED", "FINISHED"])
     expected = [["finished", 1e-05, 2e-05], ["finished", 1, 2], ["finished", 5, 10]]
@@ -111,7 +112,7 @@ def test_pause_resume_cancel(
     live_server: LiveServer, make_sweep: Sweep, start_agent: Callable[[str], Any], tmp_path: Path
 ) -> None:
     path = make_sweep(
-        "method: random\nparameters: {lr: {min: 0.5, max: 1.0}, steps: {value: 900}, pause: {value: 0.1}}\n"
+        "method: random\nparameters: {lr: {min: 0.5, max: 1.0}, steps: {value: 100000}, pause: {value: 0.1}}\n"
     )
     agent = start_agent(path)
     # The agent knows its run from the next turn on.
@@ -119,7 +120,7 @@ def test_pause_resume_cancel(
     for flag, state in (("--pause", "PAUSED"), ("--resume", "RUNNING"), ("--cancel", "CANCELED")):
         live_server.run("wandb", "sweep", flag, path, cwd=tmp_path)
         assert show(live_server, path, tmp_path)["state"] == state
-    assert agent.wait(40) == 0
+    assert agent.wait(300) == 0
     found = show(live_server, path, tmp_path)
     ((state, _, score),) = found["runs"].values()
     assert state in ("failed", "killed"), "stopped, and it said so itself or was found gone"
@@ -129,20 +130,23 @@ def test_pause_resume_cancel(
 def test_hyperband_stops_the_worse_and_stop_ends_the_sweep(
     live_server: LiveServer, make_sweep: Sweep, start_agent: Callable[[str], Any], tmp_path: Path
 ) -> None:
+    # The second never ends by itself, nor reaches the first; then come more than there is time for.
+    cells = [{"lr": 2, "steps": 40}, {"lr": 0.0001, "steps": 100000}, *({"lr": 3 + n, "steps": 1} for n in range(70))]
     path = make_sweep(
         "method: grid\nearly_terminate: {type: hyperband, min_iter: 2, strict: true}\n"
-        "parameters: {lr: {values: [2.0, 1.0, 3.0]}, steps: {value: 40}, pause: {value: 0.1}}\n"
+        f"parameters: {{cell: {{values: {json.dumps(cells)}}}, pause: {{value: 0.1}}}}\n"
     )
     agent = start_agent(path)
     wait_for(lambda: "command: stop" in (tmp_path / "agent0.log").read_text())
     live_server.run("wandb", "sweep", "--stop", path, cwd=tmp_path)
-    assert agent.wait(40) == 0
+    assert agent.wait(300) == 0
     found = show(live_server, path, tmp_path)
     by_lr = {lr: (state, score) for state, lr, score in found["runs"].values()}
-    assert (found["state"], found["best"], set(by_lr)) == ("FINISHED", 2, {1, 2})
+    assert (found["state"], found["best"]) == ("FINISHED", 2)
+    assert len(by_lr) < len(cells)
     assert by_lr[2] == ("finished", 80)
-    assert by_lr[1][0] in ("failed", "killed")
-    assert by_lr[1][1] < 40
+    assert by_lr[0.0001][0] in ("failed", "killed")
+    assert 0 < by_lr[0.0001][1] < 10
 
 
 @pytest.mark.parametrize(
@@ -171,7 +175,7 @@ def test_our_study_searches_through_the_clients_scheduler(
     words = ("wandb", "sweep-scheduler", "--batch-size", "2", "--poll-interval", "1", path)
     said = live_server.run(*words, cwd=tmp_path, WANDB_SILENT="false").stderr
     assert sorted(re.findall(r"finished with value: (.+) and", said)) == told, said
-    assert agent.wait(40) == 0
+    assert agent.wait(300) == 0
     found = show(live_server, path, tmp_path)
     assert (found["state"], found["agents"]) == ("FINISHED", ["FINISHED"])
     assert sorted(found["runs"].values()) == [["finished", rate, 2 * rate] for rate in (2, 3)]

@@ -114,7 +114,7 @@ def trial(
         sys.executable, "-m", "cola_sweep.train", f"--data={corpus}", f"--checkpoint={tiny_checkpoint}",
         f"--epochs={EPOCHS}", f"--batch-size={BATCH}", f"--eval-batch-size={EVAL_BATCH}", "--lr=0.01",
         "--pooling=mean", "--max-length=16", "--seed=5",
-        cwd=folder, timeout=240, WANDB_PROJECT="trial", WANDB_RUN_ID="one",
+        cwd=folder, timeout=300, WANDB_PROJECT="trial", WANDB_RUN_ID="one",
     )  # fmt: skip
     script = folder / "read_back.py"
     script.write_text(dedent(READ_BACK))

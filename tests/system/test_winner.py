@@ -59,7 +59,7 @@ class User:
         self.env = server.env | {"WANDB_PROJECT": PROJECT, "COLA_SWEEP_CACHE": str(folder / "cache")}
 
     def types(self, *words: str) -> str:
-        done = subprocess.run(words, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=240)
+        done = subprocess.run(words, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, f"{words} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
 
