@@ -180,14 +180,15 @@ def test_importance_is_drawn_with_its_whiskers_and_what_chance_gives(findings: F
 
 
 def test_the_pareto_front_names_its_runs_and_its_unit(findings: Findings) -> None:
-    table = pd.DataFrame({"id": list("abc"), "name": ["cheap", "good", "neither"], "best": [0.1, 0.3, 0.2],
-                          "cost": [1.0, 50.0, 60.0], "on_front": [True, True, False]})  # fmt: skip
+    table = pd.DataFrame({"id": list("abcd"), "name": ["cheap", "good", "as good", "neither"],
+                          "best": [0.1, 0.3, 0.3, 0.2], "cost": [1.0, 50.0, 50.0, 60.0],
+                          "on_front": [True, True, True, False]})  # fmt: skip
     found = dataclasses.replace(findings, fronts=[pareto.Front("seconds", "training time", "s", table)])
     (figure,) = drawn_pareto(found)
     assert isinstance(figure, figures.Figure)
-    assert "of 3 runs; the 2 on the line" in figure.caption
-    assert {"cheap", "good", "training time (s)"} <= set(words(figure))
-    assert "neither" not in words(figure)
+    assert "of 4 runs; the 3 on the line" in figure.caption
+    assert figure.caption.endswith(" From the cheapest: 1 cheap, 2 good, 3 as good.")
+    assert {"1", "2–3", "training time (s)"} <= set(words(figure)), "runs in one place share a text"
 
 
 def test_names_with_markup_dollars_or_underscores_are_drawn_as_they_are(findings: Findings) -> None:

@@ -49,7 +49,8 @@ def which(findings: Findings) -> Answer:
     facts: list[tuple[str, Cell]] = [("best run" if over_seeds else "run", run_link(winner))]
     facts += [(parameter.name, show_value(winner[parameter.column])) for parameter in seeds]
     checkpoint = winner.get("provenance.checkpoint")
-    if not missing(checkpoint) and not any(parameter.name == "checkpoint" for parameter in findings.parameters):
+    is_searched = any(parameter.name.rpartition(".")[2] == "checkpoint" for parameter in findings.parameters)
+    if not missing(checkpoint) and not is_searched:
         facts.append(("checkpoint", str(checkpoint)))
     if not missing(winner["best_epoch"]):
         facts.append(("best epoch", show_value(winner["best_epoch"])))

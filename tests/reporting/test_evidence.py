@@ -42,6 +42,13 @@ def test_repeated_configurations_are_answered_by_their_means(findings: Findings)
     assert " of that run (" in expected, "the mean over seeds is another number"
 
 
+@pytest.mark.parametrize(("name", "said"), [("lr", 1), ("checkpoint", 0), ("encoder.checkpoint", 0)])
+def test_a_checkpoint_that_was_searched_is_among_the_settings_alone(findings: Findings, name: str, said: int) -> None:
+    (swept, *others) = findings.parameters
+    renamed = dataclasses.replace(findings, parameters=[dataclasses.replace(swept, name=name), *others])
+    assert [fact for fact, _ in answer.which(renamed).facts].count("checkpoint") == said
+
+
 def test_a_winner_that_was_run_once_is_answered_for_itself(findings: Findings) -> None:
     assert findings.repeats is not None
     table = findings.repeats.table.assign(n=1)
