@@ -18,7 +18,8 @@ ENDED = {"finished", "failed", "crashed", "killed"}
 READ = """query Audit($entity: String!, $project: String!, $sweep: String!) {
     project(name: $project, entityName: $entity) { sweep(sweepName: $sweep) {
         state agents { edges { node { state } } }
-        runs(first: 10000) { edges { node { name state config history(samples: 1000000) } } } } } }"""
+        runs(first: 10000, order: "+created_at") { edges { node {
+            name state notes config history(samples: 1000000) } } } } } }"""
 
 
 @dataclass
@@ -32,11 +33,12 @@ class Audit:
     complaints: list[str] = field(default_factory=list)
 
 
-def examine(world: World, cells: int, *, sweep_state: str = "FINISHED") -> Audit:
+def examine(world: World, cells: int, *, retries: int = 0) -> Audit:
     """Look at a sweep that should be over.
 
     Args:
         cells: points of its grid; each must be accounted for exactly once.
+        retries: how often a failed one is tried again.
     """
     audit = Audit()
     client = world.client()
@@ -44,14 +46,20 @@ def examine(world: World, cells: int, *, sweep_state: str = "FINISHED") -> Audit
     data, _ = client.graphql(READ, entity=world.address.user, project=PROJECT, sweep=world.sweep)
     client.close()
     sweep = data["project"]["sweep"]
-    if sweep["state"] != sweep_state:
-        audit.complaints.append(f"the sweep is {sweep['state']}, not {sweep_state}")
+    if sweep["state"] != "FINISHED":
+        audit.complaints.append(f"the sweep is {sweep['state']}, not FINISHED")
     if running := [edge for edge in sweep["agents"]["edges"] if edge["node"]["state"] == "RUNNING"]:
         audit.complaints.append(f"{len(running)} agents are said to run")
+    name, values = world.axis
     runs = [edge["node"] for edge in sweep["runs"]["edges"]]
-    _suggestions(audit, runs, cells)
     for run in runs:
-        _rows(audit, run, world.relay.safe.get(run["name"], {}))
+        place = json.loads(run["config"])[name]["value"]
+        run["cell"] = values.index(place) if place in values else place
+    _suggestions(audit, runs, cells)
+    if retries:
+        _retries(audit, runs, retries)
+    for run in runs:
+        _rows(audit, run, world.relay.safe.get(run["name"], {}), toy=world.toy)
     try:
         wait_for(lambda: not world.left(), LEAVE_SECONDS, "everybody is gone")
     except TimeoutError:
@@ -74,7 +82,7 @@ def _suggestions(audit: Audit, runs: list[dict[str, Any]], cells: int) -> None:
     tried = defaultdict(list)
     for run in runs:
         audit.states[run["state"]] = audit.states.get(run["state"], 0) + 1
-        tried[json.loads(run["config"])["cell"]["value"]].append(run["state"])
+        tried[run["cell"]].append(run["state"])
         if run["state"] not in ENDED:
             audit.complaints.append(f"run {run['name']} is {run['state']} though all is over")
     audit.suggestions = len(runs)
@@ -87,7 +95,29 @@ def _suggestions(audit: Audit, runs: list[dict[str, Any]], cells: int) -> None:
         audit.complaints.append(f"cells that the grid has not: {sorted(strange)}")
 
 
-def _rows(audit: Audit, run: dict[str, Any], safe: dict[int, Any]) -> None:
+def _retries(audit: Audit, runs: list[dict[str, Any]], times: int) -> None:
+    """A point is tried until it is well, `times` times again at most, and each time names the run that it repeats.
+
+    A run that logged nothing may have ended before it began, and is not counted by the server then.
+    """
+    of_cell = defaultdict(list)
+    for run in runs:
+        before = [name for name, begun in of_cell[run["cell"]] if begun]
+        if before and not any(f"({name})" in (run["notes"] or "") for name in before):
+            audit.complaints.append(f"run {run['name']} does not say what it repeats: {run['notes']}")
+        of_cell[run["cell"]].append((run["name"], bool(run["history"])))
+    states = {run["name"]: run["state"] for run in runs}
+    for cell, tried in of_cell.items():
+        well = [states[name] == "finished" for name, _ in tried]
+        if any(well[:-1]):
+            audit.complaints.append(f"cell {cell} was tried again though it was well")
+        if not any(well) and len(tried) <= times:
+            audit.complaints.append(f"cell {cell} was given up after {len(tried)} runs")
+        if sum(begun for _, begun in tried) > times + 1:
+            audit.complaints.append(f"cell {cell} was tried {len(tried)} times")
+
+
+def _rows(audit: Audit, run: dict[str, Any], safe: dict[int, Any], *, toy: bool = True) -> None:
     """Every row that is safe is there, as it was sent, and every row that is there is one that the trial logs."""
     there = [json.loads(text) for text in run["history"]]
     texts = {json.dumps(row, sort_keys=True) for row in there}
@@ -96,10 +126,9 @@ def _rows(audit: Audit, run: dict[str, Any], safe: dict[int, Any]) -> None:
     audit.lost += len(missing)
     if missing:
         audit.complaints.append(f"run {run['name']} lost lines {missing} of {len(safe)} that are safe")
-    cell = json.loads(run["config"])["cell"]["value"]
     steps = [row["_step"] for row in there]
     if len(steps) != len(set(steps)):
         audit.complaints.append(f"run {run['name']} has a step twice")
-    for row in there:
-        if "infinite" not in row and row.get(METRIC) != value(cell, row["_step"]):
+    for row in there if toy else ():
+        if "infinite" not in row and row.get(METRIC) != value(run["cell"], row["_step"]):
             audit.complaints.append(f"run {run['name']} has a row that it did not log: {row}")

@@ -5,13 +5,17 @@ have become each says itself.
 """
 
 import json
+import os
 import random
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Barrier, Thread
 
+from cola_sweep.packaged import PACKAGED, packaged_folder
 from tests.benchmarks.server import HEARTBEAT
 from tests.drills import harm, served
 from tests.drills.audit import ENDED
@@ -19,11 +23,12 @@ from tests.drills.world import PROJECT, World, wait_for
 
 Faults = Counter[str]
 LONGER_THAN_ANY_SILENCE = max(served.RUN_SILENCE, served.AGENT_SILENCE, served.START_LIMIT) + 3
+RETRIES = 2
 MAKE_AGENT = """mutation Join($sweep: String!, $project: String!) {
     createAgent(input: {sweep: $sweep, projectName: $project, host: "drill"}) { agent { id } } }"""
 OPEN_RUNS = """query Open($entity: String!, $project: String!, $sweep: String!) {
     project(name: $project, entityName: $entity) { sweep(sweepName: $sweep) {
-        runs(first: 1000) { edges { node { id state } } } } } }"""
+        runs(first: 1000) { edges { node { id state summaryMetrics } } } } } }"""
 STOP = "mutation Stop($id: ID!) { stopRun(input: {id: $id}) { success } }"
 
 
@@ -35,16 +40,18 @@ class Drill:
         act: does it, given the world, the dice and the number of trials.
         short, long: how many trials the sweep has in either form.
         states: what runs may have become.
-        small_disk: whether the server's folder has to be a disk that can be filled.
+        small_disk: which folder of the world has to be a disk that can be filled.
         report: whether the report is made in the short form too.
+        retries: how often its sweep has a failed trial tried again.
     """
 
     act: Callable[[World, random.Random, int], Faults]
     short: int
     long: int
     states: frozenset[str] = frozenset({"finished"})
-    small_disk: bool = False
+    small_disk: str = ""
     report: bool = False
+    retries: int = 0
 
 
 def deaths(world: World, dice: random.Random, cells: int) -> Faults:
@@ -66,6 +73,23 @@ def full_disk(world: World, dice: random.Random, cells: int) -> Faults:
     world.make_sweep(cells, rows=20, pause=0.2)
     world.start_agents(2)
     return _harmed(world, dice, [harm.fill_disk], cells)
+
+
+def full_trial_disk(world: World, dice: random.Random, cells: int) -> Faults:
+    """The disk under agents and trials is full again and again: a trial may fail of it, and the next is well."""
+    world.make_sweep(cells, rows=20, pause=0.2)
+    world.start_agents(2)
+    wait_for(lambda: bool(world.relay.safe), 120, "a trial has logged")  # an agent that cannot start says so, and ends
+    return _harmed(world, dice, [harm.fill_trial_disk], cells)
+
+
+def tried_again(world: World, dice: random.Random, cells: int) -> Faults:
+    """A trial in three always fails, one the first time, in a sweep that has failed trials tried again."""
+    ends = ["fails once", "well", "fails"]
+    world.make_sweep(cells, rows=10, ends=ends, folder=str(world.folder), _retry=RETRIES)
+    world.start_agents(2)
+    faults = _harmed(world, dice, [harm.kill_agent, harm.kill_server, harm.lose_messages], cells // 2)
+    return faults + Counter({f"a trial {end}": sum(ends[c % 3] == end for c in range(cells)) for end in ends[::2]})
 
 
 def silence(world: World, dice: random.Random, cells: int) -> Faults:
@@ -113,6 +137,22 @@ def bad_trials(world: World, dice: random.Random, cells: int) -> Faults:
     return Counter({f"a trial {end}": 1 for end in ends if end != "well"})
 
 
+def checkpoints(world: World, dice: random.Random, cells: int) -> Faults:
+    """Real trials, forked by a warm server: the weights of one in three are cut off; then that server is killed."""
+    folders = [_checkpoint(world.folder / f"checkpoint{cell}", whole=cell % 3 > 0) for cell in range(cells)]
+    small = {"data": "synthetic", "train_limit": 64, "valid_limit": 64, "epochs": 2, "max_length": 16}
+    world.make_sweep_of("cola_sweep.train", ("checkpoint", [f"{folder}[:1]" for folder in folders]), small)
+    world.start_agents(1, "-m", "cola_sweep", "agents")
+    wait_for(lambda: len(world.relay.safe) == 2, 600, "the second good trial has logged")
+    os.kill(world.warm_server(), signal.SIGKILL)
+    world.agents_leave(600)
+    unread = [run for run in _runs(world) if run["state"] == "failed"]
+    assert len(unread) == (cells + 2) // 3, f"{len(unread)} trials failed"
+    for run in unread:
+        assert "its encoder cannot be read" in run["summaryMetrics"], f"no reason is kept: {run['summaryMetrics']}"
+    return Counter({"a checkpoint cut off": len(unread), "warm server killed": 1})
+
+
 def together(world: World, dice: random.Random, cells: int) -> Faults:
     """Agents that join and ask at the same instant; one in four dies before it begins what it was given."""
     world.make_sweep(cells)
@@ -149,10 +189,13 @@ def together(world: World, dice: random.Random, cells: int) -> Faults:
 
 
 DRILLS = {
+    "silence": Drill(silence, 2, 6),
     "deaths": Drill(deaths, 6, 40, frozenset({"finished", "crashed", "failed"})),
     "clocks": Drill(clocks, 4, 24),
-    "full-disk": Drill(full_disk, 4, 24, small_disk=True),
-    "silence": Drill(silence, 2, 6),
+    "full-disk": Drill(full_disk, 4, 24, small_disk="data"),
+    "full-trial-disk": Drill(full_trial_disk, 4, 24, frozenset({"finished", "failed", "crashed"}), small_disk="agents"),
+    "tried-again": Drill(tried_again, 3, 24, frozenset({"finished", "crashed", "failed"}), retries=RETRIES),
+    "checkpoints": Drill(checkpoints, 3, 9, frozenset({"finished", "failed"})),
     "bad-trials": Drill(bad_trials, 8, 16, frozenset({"finished", "failed", "killed", "crashed"}), report=True),
     "together": Drill(together, 64, 640, frozenset({"finished", "crashed"})),
 }
@@ -184,6 +227,17 @@ def _harmed(
             after(world)
     world.agents_leave()
     return faults
+
+
+def _checkpoint(folder: Path, *, whole: bool) -> Path:
+    """The packaged checkpoint again, under another name; unless `whole`, without most of its weights."""
+    folder.mkdir()
+    for file in packaged_folder(PACKAGED).iterdir():
+        if file.suffix == ".safetensors" and not whole:
+            (folder / file.name).write_bytes(file.read_bytes()[: 2**20])
+        else:
+            (folder / file.name).symlink_to(file)
+    return folder
 
 
 def _runs(world: World) -> list[dict[str, str]]:

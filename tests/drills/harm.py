@@ -68,6 +68,13 @@ def fill_disk(world: World, dice: random.Random) -> str | None:
     return "disk full"
 
 
+def fill_trial_disk(world: World, dice: random.Random) -> str | None:
+    """No byte is left where agents and trials write, for some seconds."""
+    with full(world.agents_dir):
+        time.sleep(dice.uniform(1, 4))
+    return "trial disk full"
+
+
 DEATHS: list[Harm] = [kill_trial, kill_client, kill_agent, kill_server, lose_messages]
 
 

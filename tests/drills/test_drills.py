@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.drills.audit import Audit, _rows, _suggestions
+from tests.drills.audit import Audit, _retries, _rows, _suggestions
 from tests.drills.relay import Relay
 from tests.drills.toy import METRIC, value
 
@@ -19,9 +19,9 @@ STREAM = "/files/me/p/r/file_stream"
 BODY = {"files": {"wandb-history.jsonl": {"offset": 3, "content": ['{"_step": 3}']}}}
 
 
-def run(name: str, cell: int, state: str, steps: int = 0) -> dict[str, Any]:
+def run(name: str, cell: int, state: str, steps: int = 0, notes: str | None = None) -> dict[str, Any]:
     rows = [json.dumps({"_step": step, METRIC: value(cell, step)}) for step in range(steps)]
-    return {"name": name, "state": state, "config": json.dumps({"cell": {"value": cell}}), "history": rows}
+    return {"name": name, "state": state, "cell": cell, "history": rows, "notes": notes}
 
 
 @pytest.fixture
@@ -88,6 +88,21 @@ def test_the_audit_misses_nothing() -> None:
     _suggestions(audit, [run("a", 0, "finished"), run("b", 0, "finished"), run("c", 7, "failed")], 2)
     assert audit.complaints == [
         "cell 0 was finished 2 times", "cell 1 was never tried", "cells that the grid has not: [7]",
+    ]  # fmt: skip
+
+
+def test_the_audit_knows_what_a_retry_is() -> None:
+    again = "again after it (a) failed: why"
+    audit = Audit()
+    _retries(audit, [run("a", 0, "failed", 1), run("b", 0, "failed", 1, again), run("c", 0, "finished", 1, again)], 2)
+    _retries(audit, [run("a", 0, "failed", 1), run("b", 0, "failed", 0, again), run("c", 0, "failed", 1, again)], 1)
+    assert not audit.complaints
+    _retries(audit, [run("a", 0, "finished", 1), run("b", 0, "failed", 1)], 1)
+    _retries(audit, [run("a", 1, "failed", 1)], 1)
+    _retries(audit, [run("a", 2, "failed", 1), run("b", 2, "failed", 1, again)], 0)
+    assert audit.complaints == [
+        "run b does not say what it repeats: None", "cell 0 was tried again though it was well",
+        "cell 1 was given up after 1 runs", "cell 2 was tried 2 times",
     ]  # fmt: skip
 
 

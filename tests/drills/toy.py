@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 METRIC = "valid/mcc"
@@ -55,6 +56,14 @@ def fails(run: Any) -> None:
     raise RuntimeError("as it was told")
 
 
+def fails_once(run: Any) -> None:
+    """Well, when its cell is tried again."""
+    tried = Path(run.config["folder"], f"tried{run.config['cell']}")
+    if not tried.exists():
+        tried.touch()
+        fails(run)
+
+
 ENDS: dict[str, Callable[[Any], None]] = {
     "well": lambda run: None,
     "forks": forks,
@@ -63,6 +72,7 @@ ENDS: dict[str, Callable[[Any], None]] = {
     "takes memory": takes_memory,
     "logs NaN": logs_nan,
     "fails": fails,
+    "fails once": fails_once,
 }
 
 

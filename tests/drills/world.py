@@ -46,7 +46,11 @@ MAKE_SWEEP = """mutation Make($config: String!, $project: String) {
 
 @dataclass
 class World:
-    """One server, one sweep at a time, any number of agents. `opened` makes one and clears it away."""
+    """One server, one sweep at a time, any number of agents. `opened` makes one and clears it away.
+
+    Attributes:
+        axis: the parameter whose values are the cells of the sweep's grid, and these values.
+    """
 
     folder: Path
     word: str
@@ -55,6 +59,7 @@ class World:
     address: process.Address | None = None
     agents: list["subprocess.Popen[bytes]"] = field(default_factory=list)
     sweep: str = ""
+    axis: tuple[str, list[Any]] = ("cell", [])
     _server: "subprocess.Popen[bytes] | None" = None
 
     def start_server(self) -> None:
@@ -96,15 +101,29 @@ class World:
         assert self.address is not None
         return Client(self.address)
 
+    @property
+    def agents_dir(self) -> Path:
+        """Where agents run and their trials write."""
+        return self.folder / "agents"
+
+    @property
+    def toy(self) -> bool:
+        """Whether the sweep's trials are toys, whose rows are known."""
+        return self.axis[0] == "cell"
+
     def make_sweep(self, cells: int, **parameters: Any) -> None:
         """A grid over so many toy trials; `parameters` are constants, see `toy`."""
-        command = [sys.executable, "-m", "tests.drills.toy"]
         constants = {"rows": 5, "pause": 0.1, "ends": ["well"]} | parameters
+        self.make_sweep_of("tests.drills.toy", ("cell", list(range(cells))), constants)
+
+    def make_sweep_of(self, program: str, axis: tuple[str, list[Any]], constants: dict[str, Any]) -> None:
+        """A grid over the values of one parameter, of trials that `python -m program` runs."""
+        self.axis = axis
         config = {
             "method": "grid",
             "metric": {"name": METRIC, "goal": "maximize"},
-            "command": command,
-            "parameters": {"cell": {"values": list(range(cells))}}
+            "command": [sys.executable, "-m", program],
+            "parameters": {axis[0]: {"values": axis[1]}}
             | {name: {"value": value} for name, value in constants.items()},
         }
         client = self.client()
@@ -118,10 +137,10 @@ class World:
         path = f"{self.address.user}/{PROJECT}/{self.sweep}"
         command = [sys.executable, *(words or ("-m", "wandb", "agent")), path]
         for _ in range(count):
-            folder = self.folder / f"agent{len(self.agents)}"
-            folder.mkdir()
+            folder = self.agents_dir / str(len(self.agents))
+            folder.mkdir(parents=True)
             env = self.env | {"WANDB_DIR": str(folder)}
-            with (folder / "log").open("wb") as log:
+            with (self.folder / f"agent{len(self.agents)}.log").open("wb") as log:
                 agent = subprocess.Popen(
                     command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                     start_new_session=True,
@@ -140,8 +159,16 @@ class World:
         """The processes of trials whose command holds one of `words`."""
         return [pid for pid in self.trials() if any(word in _command(pid) for word in words)]
 
+    def warm_server(self) -> int:
+        """The process of the one warm server; its trials are forks of it, and look the same."""
+        alike = {pid for pid, _ in self._marked() if "cola_sweep.warm_server" in _command(pid)}
+        (server,) = [pid for pid in alike if _parent(pid) not in alike]
+        return server
+
     def over(self) -> bool:
-        """Whether every agent has left."""
+        """Whether every agent has left; it is an error if the server has."""
+        assert self._server is not None
+        assert self._server.poll() is None, f"the server ended: {self.said('server.log')}"
         return all(agent.poll() is not None for agent in self.agents)
 
     def left(self) -> list[str]:
@@ -212,3 +239,9 @@ def _command(pid: int) -> str:
     with suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
     return "(gone)"
+
+
+def _parent(pid: int) -> int:
+    with suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[1])
+    return 0
