@@ -47,11 +47,12 @@ def _front(front: Front, metric: str) -> Figure:
 
 
 def _number(axes: Axes, places: np.ndarray) -> None:
-    """Count the places from 1, above them; those that lie so near that their numbers would touch share one text."""
+    """Count the places from 1, beside them, where a front is cheaper and has nothing; near ones share a text."""
+    axes.autoscale_view()  # or there is no scale yet
     inches = axes.transData.transform(places) / axes.figure.dpi
     first = 0
     for i in range(1, len(places) + 1):
         if i == len(places) or np.hypot(*(inches[i] - inches[first])) > NEAR:
             text = f"{first + 1}" if i == first + 1 else f"{first + 1}–{i}"
-            axes.annotate(text, places[first], (0, 7), textcoords="offset points", fontsize=8, ha="center")
+            axes.annotate(text, places[first], (-6, 0), textcoords="offset points", fontsize=8, ha="right", va="center")
             first = i
