@@ -168,6 +168,12 @@ class TestUpsert:
         runs.delete(context.store, stored(context).id)
         assert upsert("r2")["bucket"]["displayName"].endswith("-2")
 
+    @pytest.mark.parametrize("name", ["\ud800", 2**70, [1]])
+    def test_a_name_that_no_column_takes_is_refused(self, context: Context, name: object) -> None:
+        text = "mutation M($input: Any) { upsertBucket(input: $input) { inserted } }"
+        (error,) = answer(context, text, input={"modelName": "p", "name": name}).errors
+        assert error["message"].startswith("a value of the wrong type")
+
     def test_a_run_without_name_gets_one(self, upsert: Ask) -> None:
         assert len(upsert(None)["bucket"]["name"]) == 8
 

@@ -17,6 +17,8 @@ def transient(error: BaseException) -> bool:
 
 
 def ill_typed(error: BaseException) -> bool:
-    """Whether a value was none that a column takes: a list, an object, a number beyond 64 bits."""
+    """Whether a value was none that a column takes: a list, an object, a number beyond 64 bits, half a letter."""
+    if isinstance(error, UnicodeEncodeError):  # of a lone surrogate
+        return True
     binding = isinstance(error, sqlite3.ProgrammingError) and "binding parameter" in str(error)
     return binding or (isinstance(error, OverflowError) and "SQLite" in str(error))
