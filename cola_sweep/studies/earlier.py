@@ -4,6 +4,7 @@ Imports connection, records and snapshot, which ask the server; wandb inside fun
 """
 
 import math
+from collections import Counter
 
 from cola_sweep import records, snapshot
 from cola_sweep.connection import connect
@@ -27,21 +28,26 @@ def add_earlier(study: SweepStudy, project: str) -> None:
     api = connect()
     for path in study.options.earlier:
         found = snapshot.take(api, path if "/" in path else f"{project}/{path}").records
-        added = sum(add(study, record, path) for record in found)
-        wandb.termlog(f"{added} of {len(found)} runs of the earlier sweep {path} suit this one.")
+        reasons = Counter(add(study, record, path) for record in found)
+        added = reasons.pop("", 0)
+        others = "".join(f"; {n}: {reason}" for reason, n in reasons.most_common())
+        wandb.termlog(f"{added} of {len(found)} runs of the earlier sweep {path} suit this one{others}.")
 
 
-def add(study: SweepStudy, record: Record, sweep: str) -> bool:
-    """Whether a run could be added: it finished, has every metric, and its config is a point of the space."""
+def add(study: SweepStudy, record: Record, sweep: str) -> str:
+    """Add a run that finished, has every metric, and whose config is a point of the space; of others the reason."""
+    if record.state != "finished":
+        return record.state
     values = [_best(record, metric) for metric in study.options.metrics]
-    if record.state != "finished" or not all(math.isfinite(value) for value in values):
-        return False
+    for metric, value in zip(study.options.metrics, values, strict=True):
+        if not math.isfinite(value):
+            return f"without {metric.name}"
     name = study.options.metrics[0].name
     try:
         study.add_earlier(record.config, values, [row[name] for row in record.epochs if name in row], sweep)
-    except ValueError:
-        return False
-    return True
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _best(record: Record, metric: Metric) -> float:

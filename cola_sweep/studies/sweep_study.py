@@ -118,7 +118,16 @@ class SweepStudy(optuna.Study):
             if point is not None:
                 values = {**branch.choices, **dict(zip(branch.members, point, strict=True))}
                 return self.sweep_sampler.places(values)
-        raise ValueError("its config lies outside the sweep's space")
+        raise ValueError(f"its {self._misfit(config)} lies outside the sweep's space")
+
+    def _misfit(self, config: Mapping[str, Any]) -> str:
+        """The name of the parameter for which a config is no point; of several branches that which it suits longest."""
+        suited = [
+            [point_of([parameter], config) is not None for parameter in branch.space].index(False)
+            for branch in self.options.branches
+        ]
+        longest = max(suited)
+        return self.options.branches[suited.index(longest)].space[longest].name
 
 
 def pruner(options: Pruner) -> BasePruner:

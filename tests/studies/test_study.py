@@ -170,8 +170,9 @@ def test_runs_of_an_earlier_sweep_are_known_and_do_not_count() -> None:
     def record(state: str = "finished", epochs: Any = new, **changed: Any) -> Record:
         return Record("a", "a", state, "", "", config | changed, {}, epochs)
 
-    runs = [record(), record(epochs=old), record("failed"), record(epochs=[]), record(lr=1.0), record(epochs=4, lr=0)]
-    assert [add(study, each, "abc") for each in runs[:5]] == [True, True, False, False, False]
+    runs = [record(), record(epochs=old), record("failed"), record(epochs=[]), record(lr=1.0)]
+    refused = ["failed", "without valid/mcc_best", "its lr lies outside the sweep's space"]
+    assert [add(study, each, "abc") for each in runs] == ["", "", *refused]
     first, second = study.trials
     assert (first.value, first.intermediate_values) == (0.3, {1: 0.1, 2: 0.3})
     assert (second.value, second.params["warmup"]) == (0.3, 0.0)
@@ -285,6 +286,9 @@ def test_a_conditional_search_that_is_started_again_knows_its_trials() -> None:
     trials = zip(before.study.trials, again.study.trials, strict=True)  # type: ignore[attr-defined]
     assert all(old.params == new.params and old.distributions == new.distributions for old, new in trials)
     own_ranges(ask(again)[0][1])
+    beyond = {"encoder": {"checkpoint": "a", "lr": 1e-5, "batch_size": 64}, "warmup": 0.1}
+    with pytest.raises(ValueError, match=r"its encoder\.batch_size lies outside"):
+        again.tell_existing_finished_run(run(beyond, values=[0.1]))
 
 
 def test_a_finite_conditional_space_is_tried_whole_once() -> None:
