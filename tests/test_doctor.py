@@ -18,6 +18,7 @@ from cola_sweep import connection, corpus, devices, doctor
 from cola_sweep.doctor import Finding
 from cola_sweep.errors import UserError
 from cola_sweep.space import SweepSpec, read_mapping
+from tests.test_imports import HEAVY
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -181,16 +182,15 @@ def test_the_exit_code_is_2_only_for_an_error(capsys: pytest.CaptureFixture[str]
     assert out == ["ok: a: good", "warning: b: so so; look", "warning: b: so so; look", "error: c: bad; mend it"]
 
 
-def test_the_quick_part_takes_less_than_a_second_and_no_torch(tiny_corpus: Path, checkpoint: Path) -> None:
+def test_the_quick_part_loads_nothing_heavy(tiny_corpus: Path, checkpoint: Path) -> None:
     script = f"""if True:
-        import os, sys, time
+        import os, sys
         from cola_sweep import doctor
         from cola_sweep.space import read_mapping
         values = {{"checkpoint": {{"value": {str(checkpoint)!r}}}, "data": {{"value": {str(tiny_corpus)!r}}}}}
         spec = read_mapping({{"method": "grid", "program": "cola_sweep/train.py", "parameters": values}})
         list(doctor.quick(spec, os.environ))
-        assert not {{"torch", "transformers", "datasets", "wandb"}} & sys.modules.keys()
-        print(time.process_time())
+        print(sorted({HEAVY!r} & sys.modules.keys()))
     """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert float(done.stdout) < 1.0, "CPU seconds, start of the interpreter included"
+    assert done.stdout == "[]\n"

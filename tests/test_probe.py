@@ -60,7 +60,7 @@ def test_a_few_real_steps(
     assert main(Namespace(files=[file], probe=True)) == 0
     assert " each on cpu, " in capsys.readouterr().out
     found = probe.probe(read_text(file.read_text()))
-    assert 0 < found.cheapest < 60
+    assert 0 < found.cheapest < 3600
     assert found.dearest == pytest.approx(2 * found.cheapest), "timed once, for one epoch"
 
 
