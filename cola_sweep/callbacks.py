@@ -161,8 +161,8 @@ class FailOnDivergence(pl.Callback):
 class EpochLines(pl.Callback):
     """One line per epoch, for logs; on a terminal Lightning's progress bar shows more."""
 
-    def __init__(self, stream: TextIO = sys.stdout) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout  # of now: what it was at the import may be closed
         self._started = 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

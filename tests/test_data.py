@@ -2,6 +2,7 @@
 
 import itertools
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cola_sweep import data as data_module
 from cola_sweep.config import TrialConfig
 from cola_sweep.corpus import load_corpus
 from cola_sweep.data import BatchLoader, BucketSampler, ColaDataModule, placed, train_order, valid_order
@@ -203,6 +205,25 @@ def test_a_table_is_moved_where_it_fits():
     table = {"index": torch.arange(10)}  # 80 bytes
     assert placed(table, torch.device("meta"), free=640)["index"].device.type == "meta"
     assert placed(table, torch.device("meta"), free=639)["index"].device.type == "cpu"
+
+
+def test_on_a_gpu_the_whole_table_goes_there_once_and_batches_have_few_widths(folder, tokenizer, monkeypatch):
+    """`meta` stands for the device, and the trainer's strategy for the one that knows it."""
+    moved = []
+
+    def to_meta(table, device, free):
+        moved.append((device, free))
+        return placed(table, torch.device("meta"), free)
+
+    monkeypatch.setattr(data_module, "placed", to_meta)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10**9, 2 * 10**9))
+    data = ColaDataModule(TrialConfig(batch_size=2), load_corpus(str(folder)), tokenizer)
+    data.trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cuda", 0)))
+    for loader in (data.train_dataloader(), data.val_dataloader()):
+        batches = list(loader)
+        assert {value.device.type for batch in batches for value in batch.values()} == {"meta"}
+        assert {batch["input_ids"].shape[1] for batch in batches} <= {8, loader.table["input_ids"].shape[1]}
+    assert moved == [(torch.device("cuda", 0), 10**9)] * 2
 
 
 def test_a_limit_that_reaches_the_end_keeps_the_split(tokenizer, folder):

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,14 +120,17 @@ class Batches:
         return iter(self.of)
 
 
-def trained(checkpoint: Checkpoint, batches: Batches, **settings: Any) -> AcceptabilityModel:
+def trained(
+    checkpoint: Checkpoint, batches: Batches, callbacks: Sequence[pl.Callback] = (), **settings: Any
+) -> AcceptabilityModel:
     """Two epochs of training on these batches."""
     torch.manual_seed(0)
     config = TrialConfig(dropout=0.0, epochs=2, lr=0.01, grad_clip=0.5, **settings)
     model = AcceptabilityModel(load_encoder(checkpoint, 0.0), config)
     trainer = pl.Trainer(
         accelerator="cpu", max_epochs=2, accumulate_grad_batches=config.accumulate, gradient_clip_val=0.5,
-        logger=False, enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=False,
+        callbacks=list(callbacks), logger=False, enable_checkpointing=False, enable_model_summary=False,
+        enable_progress_bar=False,
     )  # fmt: skip
     trainer.fit(model, batches)
     return model
@@ -144,6 +147,21 @@ def test_training_loss_and_accuracy_are_in_the_progress_bar_by_step_and_epoch(ch
     rows = batch(checkpoint, "the cat sees", "sees the cat") | {"labels": torch.tensor([1, 0])}
     shown = trained(checkpoint, Batches([rows]), batch_size=2).trainer.progress_bar_metrics
     assert {f"train/{name}_{when}" for name in ("loss", "acc") for when in ("step", "epoch")} <= set(shown)
+
+
+@fitting
+def test_the_learning_rate_rises_over_its_share_of_the_optimizers_steps_and_falls(checkpoint: Checkpoint) -> None:
+    rates = []
+
+    class Rates(pl.Callback):
+        def on_before_optimizer_step(self, _: Any, __: Any, optimizer: torch.optim.Optimizer) -> None:
+            (rate,) = {group["lr"] for group in optimizer.param_groups}
+            rates.append(rate)
+
+    rows = batch(checkpoint, "the cat sees", "sees the cat") | {"labels": torch.tensor([1, 0])}
+    trained(checkpoint, Batches([rows] * 10), [Rates()], batch_size=2, accumulate=2, warmup=0.3)
+    shares = [1 / 4, 2 / 4, 3 / 4, 1, *(n / 7 for n in range(6, 0, -1))]
+    assert rates == pytest.approx([0.01 * share for share in shares])
 
 
 @fitting
