@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from cola_sweep.server import auth, dispatch
 from cola_sweep.server.context import Context
 from cola_sweep.server.pages import project as project_page
+from cola_sweep.server.pages import sweep as sweep_page
 from cola_sweep.server.pages.importance import FEWEST, importance
 from cola_sweep.server.store import agents, projects, runs, sweeps
 from cola_sweep.server.store.runs import Run
@@ -264,3 +265,18 @@ def test_where_importance_cannot_be_told_it_says_why() -> None:
 def test_importance_comes_by_its_own_address(client: TestClient, context: Context, sweep: Sweep) -> None:
     answer = client.get(f"/data/{context.user.name}/demo/sweeps/sw1/importance").json()
     assert answer == {"n": 0, "why": "This takes 10 ended trials with a value; there are 0."}
+
+
+def test_a_sweeps_page_shows_what_was_changed_in_its_file(client: TestClient, context: Context, sweep: Sweep) -> None:
+    assert sweep_page.changes(context.store, sweep) == []
+    for old, new in (("max: 0.2", "max: 0.4"), ("run_cap: 9\n", "")):
+        now = sweeps.by_id(context.store, sweep.id)
+        assert now is not None
+        sweeps.change_config(context.store, now, config=now.config.replace(old, new))
+    now = sweeps.by_id(context.store, sweep.id)
+    assert now is not None
+    (_, second), (_, first) = sweep_page.changes(context.store, now)
+    assert first == "-   warmup: {min: 0.0, max: 0.2}\n+   warmup: {min: 0.0, max: 0.4}"
+    assert second == "- run_cap: 9"
+    page = client.get(f"/{context.user.name}/demo/sweeps/sw1", headers=BROWSER).text
+    assert page.index("- run_cap: 9") < page.index("+   warmup: {min: 0.0, max: 0.4}")

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from cola_sweep.server.store import Store, runs
+from cola_sweep.server import ids
+from cola_sweep.server.context import Context
+from cola_sweep.server.store import Store, runs, sweeps
 from tests.server.conftest import Clock
 
 Ask = Callable[..., dict[str, Any]]
@@ -152,6 +154,16 @@ def test_an_update_leaves_what_it_does_not_name(ask: Ask) -> None:
     make(ask, '{"parameters": {"a": {"value": 1}}, "method": "random"}', id=sweep["id"], displayName="second")
     again = read(ask, sweep["name"])
     assert (again["config"], again["displayName"]) == (changed["config"], "second")
+
+
+def test_what_a_sweep_was_before_it_was_changed_is_kept(ask: Ask, context: Context) -> None:
+    sweep = make(ask)["sweep"]
+    wider = GRID.replace("3]", "3, 4]")
+    assert wider != GRID
+    for config in (wider, wider + "\n# the same in other words", GRID):
+        ask(UPSERT, id=sweep["id"], config=config)
+    kept = [config for _, config in sweeps.former_configs(context.store, ids.decode(sweep["id"], "Sweep"))]
+    assert kept == [GRID, wider]
 
 
 def test_prior_runs_are_attached(ask: Ask) -> None:

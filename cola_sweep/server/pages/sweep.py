@@ -1,5 +1,6 @@
 """A sweep's page: how it goes, which settings did best, and the buttons that steer it."""
 
+import difflib
 from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
@@ -12,7 +13,9 @@ from cola_sweep.server.pages.frame import Feed, Page
 from cola_sweep.server.pages.importance import importance
 from cola_sweep.server.pages.places import Link, in_project, project_of, sweep_of, title, trail
 from cola_sweep.server.pages.trials import MOVES, data, moves
-from cola_sweep.server.store import lists, runs
+from cola_sweep.server.store import lists, runs, sweeps
+from cola_sweep.server.store.database import Store
+from cola_sweep.server.store.sweeps import Sweep
 
 SHOWN = 50  # trials in the page itself; its script brings the others
 
@@ -32,9 +35,22 @@ def page(request: Request) -> Page:
         "path": f"{project.entity}/{project.name}/{sweep.name}",
         "address": in_project(project, "sweeps", sweep.name),
         "runs_at": in_project(project, "runs", ""),
+        "changes": changes(store, sweep),
         "moves": [(wanted, *MOVES[wanted], wanted in moves(sweep.state)) for wanted in MOVES],
     }
     return Page("sweep.html.j2", title(sweep), trail(project), values)
+
+
+def changes(store: Store, sweep: Sweep) -> list[tuple[str, str]]:
+    """When the sweep's file was changed, newest first, and the lines that went (`-`) and came (`+`)."""
+    former = sweeps.former_configs(store, sweep.id)
+    then = [*(config for _, config in former[1:]), sweep.config]
+    return [(at, _difference(before, after)) for (at, before), after in zip(former, then, strict=False)][::-1]
+
+
+def _difference(before: str, after: str) -> str:
+    lines = difflib.ndiff(before.splitlines(), after.splitlines())
+    return "\n".join(line for line in lines if line[:2] in ("- ", "+ "))
 
 
 def live(request: Request) -> Feed:

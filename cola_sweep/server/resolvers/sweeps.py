@@ -177,7 +177,8 @@ def _changed(context: Context, sweep: Sweep, given: Args, spec: SweepSpec | None
     if spec is not None and yaml.safe_load(given["config"]) != yaml.safe_load(sweep.config):
         seed = sweep_rules.search_seed(spec)
         changes |= {"config": given["config"], "method": spec.method, "seed": sweep.seed if seed is None else seed}
-    if changes:
+        sweeps.change_config(context.store, sweep, **changes)
+    elif changes:
         sweeps.update(context.store, sweep.id, **changes)
     return by_id(context, given["id"])
 

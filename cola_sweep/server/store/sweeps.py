@@ -87,6 +87,20 @@ def update(store: Store, sweep_id: int, **columns: Any) -> None:
         )
 
 
+def change_config(store: Store, sweep: Sweep, **columns: Any) -> None:
+    """Set columns of a sweep, its config among them; what it was stays in the sweep's log."""
+    with store.write() as db:
+        sql = "INSERT INTO sweep_changes (sweep_id, config, changed_at) VALUES (?, ?, ?)"
+        db.execute(sql, (sweep.id, sweep.config, store.now()))
+        update(store, sweep.id, **columns)
+
+
+def former_configs(store: Store, sweep_id: int) -> list[tuple[str, str]]:
+    """Each time at which a sweep's config was changed and what it was until then, oldest first."""
+    sql = "SELECT changed_at, config FROM sweep_changes WHERE sweep_id = ? ORDER BY id"
+    return [(row["changed_at"], row["config"]) for row in store.all(sql, (sweep_id,))]
+
+
 def set_state(store: Store, sweep_id: int, state: str, *, only_from: Collection[str]) -> None:
     """Move a sweep to `state` if it is in one of `only_from`."""
     with store.write() as db:
