@@ -85,7 +85,7 @@ def test_values_lie_in_their_space_and_have_its_type(method: str, constraints: d
         assert holds(suggestion.params["p"]), suggestion
         trials.append(placed(spec, suggestion.params, "complete", float(i)))
     if method == "bayes":
-        assert suggestion.why == "TPE over 7 trials"
+        assert suggestion.why == "Gaussian process over 7 trials"
 
 
 @pytest.mark.parametrize(
@@ -185,12 +185,49 @@ def test_bayes_goes_where_the_metric_is_good() -> None:
 def test_agents_that_ask_bayes_at_once_get_different_points() -> None:
     spec = read_mapping({**BAYES, "parameters": {"a": {"values": list(range(30))}}})
     trials = [placed(spec, {"a": i}, "complete", float(i)) for i in range(12)]
-    for _ in range(8):
+    for turn in range(8):
         suggestion = suggest(spec, trials, seed=1)
         assert suggestion is not None
-        assert suggestion.why.startswith("TPE")
+        assert suggestion.why.startswith(("TPE", "Gaussian process")[turn % 2])
         trials.append(placed(spec, suggestion.params, "running"))
     assert len({t.params["a"] for t in trials}) == 20
+
+
+def test_bayes_begins_evenly_spread() -> None:
+    """Of each four that follow each other, no two in the same quarter, nor more than three in a half of another."""
+    spec = read_mapping({**BAYES, "parameters": {"a": {"min": 0.0, "max": 1.0}, "b": {"values": ["x", "y"]}}})
+    for seed in range(20):
+        issued = [suggest(spec, [], seed, number).params for number in range(4)]  # type: ignore[union-attr]
+        rates = sorted(params["a"] for params in issued)
+        assert min(b - a for a, b in itertools.pairwise(rates)) > 0.1
+        assert {params["b"] for params in issued} == {"x", "y"}
+
+
+def test_bayes_spreads_its_first_points_by_probability() -> None:
+    parameters = {"a": {"values": [1, 2, 3], "probabilities": [0.0, 0.9, 0.1]}, "b": {"min": 0.0, "max": 1.0}}
+    spec = read_mapping({**BAYES, "parameters": parameters})
+    drawn = [suggest(spec, [], 0, number).params["a"] for number in range(200)]  # type: ignore[union-attr]
+    assert [drawn.count(value) for value in (1, 2, 3)] == [0, pytest.approx(180, abs=5), pytest.approx(20, abs=5)]
+
+
+def test_bayes_leaves_where_every_trial_fails() -> None:
+    spec = read_mapping({**BAYES, "parameters": {"a": {"min": 0.0, "max": 1.0}}})
+    trials = [placed(spec, {"a": a}, "complete", a) for a in (0.0, 0.1, 0.3, 0.5, 0.6)]
+    for _ in range(12):
+        a = suggest(spec, trials, 1).params["a"]  # type: ignore[union-attr]
+        trials.append(placed(spec, {"a": a}, "failed") if a > 0.7 else placed(spec, {"a": a}, "complete", a))
+    assert sum(trial.state == "failed" for trial in trials) < 8
+    assert max(trial.params["a"] for trial in trials if trial.known) > 0.65
+
+
+def test_bayes_is_the_same_upside_down() -> None:
+    space = {"a": {"min": 0.0, "max": 1.0}, "b": {"values": ["x", "y", "z"]}}
+    found = []
+    for goal, sign in (("minimize", 1), ("maximize", -1)):
+        spec = read_mapping({"method": "bayes", "metric": {"name": "m", "goal": goal}, "parameters": space})
+        trials = [placed(spec, {"a": i / 8, "b": "xyz"[i % 3]}, "complete", sign * math.sin(i)) for i in range(9)]
+        found.append(suggest(spec, trials, 2))
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("goal", ["minimize", "maximize"])
@@ -235,8 +272,12 @@ def test_trials_without_a_value_teach_bayes_nothing() -> None:
         placed(spec, {"a": 0.4}, "pruned", 0.5),
         placed(spec, {"a": 9}, "complete", 3.0),
     ]
-    assert suggest(spec, blank * 4, 0).why == "random draw: 0 of the first 3 trials have a value"  # type: ignore[union-attr]
-    assert suggest(spec, blank + told, 0).why == "TPE over 3 trials"  # type: ignore[union-attr]
+    whys = [suggest(spec, trials, 0).why for trials in (blank * 4, blank + told, told * 2)]  # type: ignore[union-attr]
+    assert whys == [
+        "spread evenly: 0 of the first 3 trials have a value",
+        "spread evenly: 2 of the first 3 trials have a value",  # one lies outside of the space
+        "Gaussian process over 4 trials",
+    ]
 
 
 @pytest.mark.parametrize("goal", ["minimize", "maximize"])
@@ -282,8 +323,9 @@ def test_a_method_is_made_ready_once_asked_for() -> None:
         search.prepare("bayes")
         ready = set(sys.modules)
         spec = read_mapping({"method": "bayes", "metric": {"name": "m"}, "parameters": {"a": {"min": 0.0, "max": 1.0}}})
-        told = [search.placed(spec, {"a": i / 20}, "complete", float(i)) for i in range(12)]
-        assert search.suggest(spec, told, 0).why == "TPE over 12 trials"
+        told = [search.placed(spec, {"a": i / 20}, "complete", float(i)) for i in range(13)]
+        assert search.suggest(spec, told[1:], 0).why == "TPE over 12 trials"
+        assert search.suggest(spec, told, 0).why == "Gaussian process over 13 trials"
         print(sorted(set(sys.modules) - ready))
     """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -28,15 +28,14 @@ def suggest(spec: SweepSpec, trials: list[Trial], seed: int, issued: int | None 
         issued: how many trials were ever issued, deleted ones too; they all move the random stream on.
     """
     number = len(trials) if issued is None else issued
-    dice = random.Random(f"{seed}:{number}")
     if spec.method == "grid":
         return next_cell(spec, trials)
     if spec.method == "random":
-        return next_draw(spec, trials, dice)
+        return next_draw(spec, trials, random.Random(f"{seed}:{number}"))
     # Imported late: nothing but bayes needs Optuna, and it takes most of a second.
     from cola_sweep.server.search.bayes import next_estimate
 
-    return next_estimate(spec, trials, dice)
+    return next_estimate(spec, trials, seed, number)
 
 
 @cache

@@ -1,149 +1,107 @@
-"""Bayesian search: Optuna's multivariate TPE with constant liar, rebuilt from the trials each time.
+"""Bayesian search: a few points spread evenly, then a Gaussian process, in turn with TPE from the tenth value on.
 
-The first trials are random draws, which honour every distribution; then the study replays the trials
-issued and is asked for the next, on the axes of `cola_sweep.axes`. Probabilities of categorical values
-shape the random draws alone: TPE learns its own.
+The process finds good points sooner, of few values more than TPE does; but what it is sure of may be wrong, and TPE
+looks elsewhere (docs/searches.md has the figures). After some dozen values TPE, whose cost is bounded, goes on alone.
+The points spread evenly honour every distribution.
 
-Trials under way are told as running, so agents asking at the same time get different points; failed
-ones and those without a finite value are not told, never given a made-up value.
+Trials under way are told as such, so agents asking at the same time get different points. TPE is not told of those that
+failed or have no finite value; the process takes them for middling at best, or it would seek again and again what
+promises most where every trial fails.
+
+Imports numpy and, through `tpe` and `cube`, Optuna.
 """
 
-import heapq
 import random
-import warnings
-from collections.abc import Container, Iterator
-from datetime import UTC, datetime
-from functools import lru_cache
+from collections.abc import Iterable, Iterator
 
-import optuna
-from optuna.trial import FrozenTrial, TrialState
+import numpy as np
 
-from cola_sweep import domains
-from cola_sweep.axes import axis
 from cola_sweep.parameters import canonical
-from cola_sweep.points import Point, count, free_point, nested
-from cola_sweep.server.search.trials import Suggestion, Trial, placed, taken
-from cola_sweep.space import Metric, SweepSpec, read_mapping
+from cola_sweep.points import Point, count, nested
+from cola_sweep.server.search import gaussian, tpe
+from cola_sweep.server.search.cube import Cube, cube
+from cola_sweep.server.search.random_draws import next_draw
+from cola_sweep.server.search.trials import UNDER_WAY, Suggestion, Trial, placed, taken
+from cola_sweep.space import SweepSpec, read_mapping
 
-# Random trials before the estimate: at most so many, and a third of a capped sweep, but three at least.
-STARTUP, LEAST_STARTUP = 10, 3
-# Estimates asked for before a free cell is drawn, where the space is finite and the best cells are taken.
-_TRIES = 8
-# Optuna goes through all it is told at each answer. So it is told those that it takes for the good ones, which it has
-# be 25 at most and of so many trials no fewer, and of the others the latest.
-BEST, LATEST = 25, 225
-_MOST_TRIALS = 2**31  # far more than any sweep has
-_EPOCH = datetime.fromtimestamp(0, UTC)  # when a trial was makes no difference to the search
+# Trials with a value before the first estimate: at most so many, and a third of a capped sweep, but three at least.
+STARTUP, LEAST_STARTUP = 5, 3
+# Values from which on TPE has every second turn, and every one.
+SHARED, ALONE = 10, 40
+# Points whose expected improvement is compared: anywhere; near each of the best values; in each step of the climb.
+ANYWHERE, NEAR, CLIMB = 256, 32, 64
+_BEST = 4  # values near which is looked, so far away:
+_NEAR_SPREAD, _CLIMB_SPREADS = 0.15, (0.1, 0.03)
+_BLANK = 64  # of the trials without a value the latest, for the cost of the process is cubic
 
 
-def next_estimate(spec: SweepSpec, trials: list[Trial], dice: random.Random) -> Suggestion | None:
-    """The next point, or None if a finite space has no more."""
+def next_estimate(spec: SweepSpec, trials: list[Trial], seed: int, number: int) -> Suggestion | None:
+    """The next point, or None if a finite space has no more; see `suggest`."""
+    dice = random.Random(f"{seed}:{number}")
     done = taken(trials)
     total = count(spec.parameters)
     if total is not None and len(done) >= total:
         return None
-    informative = sum(1 for trial in trials if trial.known is not None)
-    startup = startup_trials(spec)
-    if informative < startup or not any(axis(p) for p in spec.parameters):
-        point = free_point(spec.parameters, done, dice)
-        why = f"random draw: {informative} of the first {startup} trials have a value"
-        return Suggestion(nested(spec.parameters, point), why) if point is not None else None
-    for point in _estimates(spec, trials, dice):
+    valued = [trial for trial in trials if trial.known is not None and trial.point is not None]
+    startup, space = startup_trials(spec), cube(spec.parameters)
+    by_tpe = len(valued) >= ALONE or (len(valued) >= SHARED and number % 2 == 0)
+    if not space.sides:
+        return next_draw(spec, trials, dice)
+    points: Iterable[Point]
+    if len(valued) < startup:
+        start = random.Random(f"{seed}:spread")
+        points = [space.spread(number, [start.random() for _ in space.sides])]
+        why = f"spread evenly: {len(valued)} of the first {startup} trials have a value"
+    elif by_tpe:
+        points, why = tpe.estimates(spec, trials, dice), f"TPE over {_told(len(valued))} trials"
+    else:
+        points = _estimates(spec, trials, valued, space, dice)
+        why = f"Gaussian process over {len(valued)} trials"
+    for point in points:
         if total is None or canonical(point) not in done:
-            told = f"{BEST + LATEST} of " if informative > BEST + LATEST else ""
-            return Suggestion(nested(spec.parameters, point), f"TPE over {told}{informative} trials")
-    point = free_point(spec.parameters, done, dice)
-    return (
-        Suggestion(nested(spec.parameters, point), "random draw: TPE proposed points taken")
-        if point is not None
-        else None
-    )
+            return Suggestion(nested(spec.parameters, point), why)
+    return next_draw(spec, trials, dice)  # the best cells are taken
 
 
 def warm_up() -> None:
-    """Ask for a point of a toy space: part of Optuna is imported by its first answer only."""
+    """Ask for two points of a toy space: part of Optuna is imported by its first answer only."""
     spec = read_mapping({"method": "bayes", "metric": {"name": "m"}, "parameters": {"a": {"min": 0.0, "max": 1.0}}})
-    trials = [placed(spec, {"a": i / STARTUP}, "complete", float(i)) for i in range(STARTUP)]
-    next_estimate(spec, trials, random.Random(0))
+    trials = [placed(spec, {"a": i / SHARED}, "complete", float(i)) for i in range(SHARED)]
+    for number in (0, 1):
+        next_estimate(spec, trials, 0, number)
 
 
 def startup_trials(spec: SweepSpec) -> int:
-    """How many trials with a value there must be before TPE is asked."""
+    """How many trials with a value there must be before an estimate."""
     return min(STARTUP, max(LEAST_STARTUP, spec.run_cap // 3)) if spec.run_cap else STARTUP
 
 
-def _estimates(spec: SweepSpec, trials: list[Trial], dice: random.Random) -> Iterator[Point]:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = optuna.samplers.TPESampler(
-            n_startup_trials=0, multivariate=True, constant_liar=True, seed=dice.getrandbits(32)
-        )
+def _told(valued: int) -> str:
+    most = tpe.BEST + tpe.LATEST
+    return f"{most} of {valued}" if valued > most else str(valued)
+
+
+def _estimates(
+    spec: SweepSpec, trials: list[Trial], valued: list[Trial], space: Cube, dice: random.Random
+) -> Iterator[Point]:
+    """Points of the space, that which is expected to improve the best value most first; some may be taken."""
+    draws = np.random.default_rng(dice.getrandbits(64))
     assert spec.metric is not None
-    storage = _Told(_worth_telling(trials, spec.metric))
-    study = optuna.create_study(direction=spec.metric.goal, storage=storage)
-    number = storage.get_study_id_from_name(study.study_name)
-    axes = {p.name: found for p in sorted(spec.parameters, key=lambda p: p.name) if (found := axis(p))}
-    for _ in range(_TRIES):
-        # As `study.ask` does, which would first compare the axes of all trials to find what they share.
-        asked = storage.get_trial(storage.create_new_trial(number))
-        params = sampler.sample_relative(study, asked, axes)
-        yield tuple(domains.at(p, params[p.name]) if p.name in axes else domains.option(p, 0) for p in spec.parameters)
-
-
-class _Told(optuna.storages.InMemoryStorage):
-    """The trials told, and behind them those that are asked for.
-
-    Put in one by one, as a study takes them, each would be copied and compared with the best: most of an
-    answer's time. Those asked for are numbered from 0, so the others stay below.
-    """
-
-    def __init__(self, trials: list[tuple[int, Trial]]) -> None:
-        super().__init__()
-        self._told = [_told(number - _MOST_TRIALS, trial) for number, trial in trials]
-
-    def get_all_trials(
-        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
-    ) -> list[FrozenTrial]:
-        told = [trial for trial in self._told if states is None or trial.state in states]
-        return [*told, *super().get_all_trials(study_id, deepcopy, states)]
-
-
-def _worth_telling(trials: list[Trial], metric: Metric) -> list[tuple[int, Trial]]:
-    """Those that are under way or have a value, by their places in `trials`; of very many, those that matter."""
-    running, costs = [], {}
-    sign = 1.0 if metric.goal == "minimize" else -1.0
-    for place, trial in enumerate(trials):
-        if trial.point is None:
-            continue
-        if trial.known is not None:
-            # As Optuna has it: no pruned trial is as good as a complete one.
-            costs[place] = (trial.state == "pruned", sign * trial.known)
-        elif trial.state in ("waiting", "running"):
-            running.append(place)
-    if len(costs) > BEST + LATEST:
-        best = heapq.nsmallest(BEST, costs, costs.__getitem__)
-        latest = [place for place in list(costs)[-BEST - LATEST :] if place not in best][-LATEST:]
-    else:
-        best, latest = [], list(costs)
-    return [(place, trials[place]) for place in sorted(running + best + latest)]
-
-
-@lru_cache(maxsize=8192)
-def _told(number: int, trial: Trial) -> FrozenTrial:
-    """The trial as Optuna has it. Most are told again, in the same place, each time."""
-    known = trial.known
-    state = TrialState.RUNNING if known is None else TrialState[trial.state.upper()]
-    return FrozenTrial(
-        number=number,
-        trial_id=number,
-        state=state,
-        value=known if state == TrialState.COMPLETE else None,
-        intermediate_values={0: known} if state == TrialState.PRUNED and known is not None else {},
-        params=trial.places,
-        distributions={},  # of all: the axes
-        datetime_start=_EPOCH,
-        datetime_complete=None if state == TrialState.RUNNING else _EPOCH,
-        user_attrs={},
-        system_attrs={},
+    sign = 1.0 if spec.metric.goal == "maximize" else -1.0
+    tried = (trial for trial in trials if trial.point is not None and trial.state != "unstarted")
+    latest = [trial for trial in tried if trial.known is None][-_BLANK:]
+    pending = [trial for trial in latest if trial.state in UNDER_WAY]
+    failed = [trial for trial in latest if trial.state not in UNDER_WAY]
+    told, values = space.of(valued), np.array([sign * (trial.known or 0.0) for trial in valued])
+    process = gaussian.known(told, values, space.of(pending), space.of(failed), space.labels, draws)
+    best = told[np.argsort(-values, kind="stable")[:_BEST]]
+    points = np.concatenate(
+        [space.anywhere(ANYWHERE, draws), *(space.near(point, _NEAR_SPREAD, NEAR, draws) for point in best)]
     )
+    gains = process.log_improvement(points)
+    for spread in _CLIMB_SPREADS:
+        nearer = space.near(points[np.argmax(gains)], spread, CLIMB, draws)
+        points = np.concatenate([points, nearer])
+        gains = np.concatenate([gains, process.log_improvement(nearer)])
+    for i in np.argsort(-gains, kind="stable"):
+        yield space.point(points[i])

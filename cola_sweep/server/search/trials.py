@@ -17,8 +17,9 @@ ATTEMPTS = 3
 
 TrialState = Literal["waiting", "running", "complete", "pruned", "failed", "unstarted"]
 
-# The states whose value tells the search something.
+# The states whose value tells the search something, and those in which there is none yet.
 VALUED = frozenset({"complete", "pruned"})
+UNDER_WAY = frozenset({"waiting", "running"})
 
 
 @dataclass(frozen=True, eq=False)
