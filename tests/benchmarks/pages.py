@@ -1,5 +1,7 @@
 """How soon the pages show something: `python -m tests.benchmarks.pages [--runs N] [--steps N]`; two minutes, one table.
 
+With `--live`, what the server does while twenty pages follow what is logged to it, as `tests.benchmarks.server` has it.
+
 A project of 1,000 runs, one of which logged 100,000 steps of ten numbers: the seconds until a page's HTML has come,
 until the curves have, out of some lines, of all when they are read for the first time, and when they are kept, and,
 where there is a Chromium, until it has painted the first text (first-contentful-paint, with nothing cached but our
@@ -12,17 +14,24 @@ import json
 import math
 import shutil
 import tempfile
+import threading
 import time
 from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from statistics import median
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from cola_sweep.server import process
 from cola_sweep.server.store import Store, projects, runs, streams, sweeps, users
+from tests.benchmarks import server
 from tests.benchmarks.server import PROJECT, SWEEP, Row, opened, serving, table
 
 LONG = "long"
+SEEN = ["valid/mcc", *(f"train/metric{i}" for i in range(5))]  # the curves of a page that are in sight
 KEYS = [f"train/number{i}" for i in range(10)]
 _CHUNK = 5000
 _TARGET = "< 300 ms"
@@ -52,6 +61,71 @@ def pages(folder: Path, *, count: int = 1000, steps: int = 100_000, times: int =
         rows.append(Row(f"{len(KEYS)} curves of {steps:,} steps, kept", _ms(_get(address, curves, times))))
         rows += [Row(f"{name}: first paint", got, _TARGET) for name, got in _painted(address, paths, times)]
     return rows
+
+
+def live(
+    folder: Path,
+    *,
+    count: int = 20,
+    logging: Mapping[str, Any] | None = None,
+    heartbeat: Mapping[str, Any] | None = None,
+) -> list[Row]:
+    """The server's own figures while pages of the runs that log, and of the sweep whose agents poll, are open.
+
+    Args:
+        logging, heartbeat: arguments of the functions of these names in `server`.
+    """
+    taken: list[float] = []
+
+    def of_runs(address: process.Address) -> AbstractContextManager[None]:
+        return _followed(address, [f"/{address.user}/{PROJECT}/runs/run{i % 16}" for i in range(count)], taken)
+
+    def of_sweep(address: process.Address) -> AbstractContextManager[None]:
+        return _followed(address, [f"/{address.user}/{PROJECT}/sweeps/sweep"] * count, taken)
+
+    rows = server.logging(folder, beside=of_runs, **(logging or {}))
+    rows += server.heartbeat(folder, "random", beside=of_sweep, **(heartbeat or {}))
+    return [*rows, Row(f"{count} pages: the median of {len(taken)} answers", _ms(taken))]
+
+
+@contextmanager
+def _followed(address: process.Address, paths: list[str], taken: list[float]) -> Iterator[None]:
+    """Pages at these paths, open meanwhile; the seconds of each of their requests are added to `taken`."""
+    ended = threading.Event()
+    with ThreadPoolExecutor(len(paths)) as pool:
+        pages = [pool.submit(_follow, address, path, ended) for path in paths]
+        try:
+            yield
+        finally:
+            ended.set()
+        for page in pages:
+            taken += page.result()
+
+
+def _follow(address: process.Address, path: str, ended: threading.Event) -> list[float]:
+    """Ask as live.js does, each 2 s or less often; take over what is new as run.js does: the page, and curves in sight."""
+    where, tag, wait = urlsplit(address.base_url), "", 0.0
+    taken: list[float] = []
+    headers = {"Authorization": f"Basic {b64encode(f'api:{address.api_key}'.encode()).decode()}"}
+    curves = urlencode([("soon", 1), *(("key", key) for key in SEEN)])
+    with closing(http.client.HTTPConnection(where.hostname or "", where.port, timeout=60)) as connection:
+
+        def get(path: str, more: dict[str, str]) -> http.client.HTTPResponse:
+            begin = time.perf_counter()
+            connection.request("GET", path, headers=headers | more)
+            answer = connection.getresponse()
+            answer.read()
+            taken.append(time.perf_counter() - begin)
+            return answer
+
+        while not ended.wait(wait):
+            answer = get(f"/data{path}", {"If-None-Match": tag})
+            wait = min(max(2.0, 20 * taken[-1]), 10.0)
+            if answer.status == 200 and tag and "/runs/" in path:
+                get(path, {"Accept": "text/html"})
+                get(f"/data{path}/curves?{curves}", {})
+            tag = answer.headers.get("ETag", tag)
+    return taken
 
 
 def _fill(store: Store, count: int, steps: int) -> str:
@@ -135,9 +209,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--steps", type=int, default=100_000)
+    parser.add_argument("--live", action="store_true", help="instead: load the server while pages follow it")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        print(table(pages(Path(folder), count=given.runs, steps=given.steps)))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        print(table(live(folder) if given.live else pages(folder, count=given.runs, steps=given.steps)))
 
 
 if __name__ == "__main__":

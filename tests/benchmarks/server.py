@@ -22,7 +22,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -58,6 +58,7 @@ begin = time.perf_counter()
 best = api.runs(sys.argv[1], order="-summary_metrics.valid/mcc", per_page=1)[0]
 print(json.dumps([len(found), whole, time.perf_counter() - begin, best.id]))
 """
+Beside = Callable[[process.Address], AbstractContextManager[Any]]  # what else goes on while a server is loaded
 
 
 @dataclass(frozen=True)
@@ -137,9 +138,11 @@ def start(folder: Path, *, times: int = 5) -> list[Row]:
     return [Row(f"start to /ready, median of {times}", f"{median(taken):.2f} s", "< 1 s")]
 
 
-def logging(folder: Path, *, count: int = 16, steps: int = 1000, seconds: int = 30) -> list[Row]:
+def logging(
+    folder: Path, *, count: int = 16, steps: int = 1000, seconds: int = 30, beside: Beside = nullcontext
+) -> list[Row]:
     """Runs that post once a second, 15 times as often as by default, all their steps of that second."""
-    with serving(folder / "logging") as address:
+    with serving(folder / "logging") as address, beside(address):
         upsert = """mutation($name: String, $project: String) {
             upsertBucket(input: {name: $name, modelName: $project}) { bucket { id } } }"""
         names = [f"run{i}" for i in range(count)]
@@ -190,6 +193,7 @@ def heartbeat(
     poll: float = 5.0,
     trial: int = 3,
     wait: float = 3.0,
+    beside: Beside = nullcontext,
 ) -> list[Row]:
     """Agents that poll; a trial logs after each poll and ends at its `trial`-th, so every so many polls issue one.
 
@@ -199,7 +203,7 @@ def heartbeat(
     data_dir = folder / method
     with opened(data_dir) as store:
         opaque = _fill_sweep(store, method, before, count)
-    with serving(data_dir) as address:
+    with serving(data_dir) as address, beside(address):
         begin = time.monotonic() + wait
 
         def work(number: int) -> list[tuple[bool, float]]:

@@ -1,5 +1,6 @@
 """The benchmark of the pages, at a tiny size and without a browser."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -17,3 +18,15 @@ def test_pages_and_curves_are_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "10 curves of 50 steps, kept",
     ]
     assert all(row.got.endswith(" ms") for row in rows)
+
+
+def test_the_server_is_loaded_while_pages_follow_it(tmp_path: Path) -> None:
+    heartbeat = {"count": 2, "before": 12, "rounds": 4, "poll": 0.1, "wait": 0}
+    logging = {"count": 2, "steps": 20, "seconds": 1}
+    rows = pages.live(tmp_path, count=3, logging=logging, heartbeat=heartbeat)
+    assert [row.what.split()[:3] for row in rows if row.target] == [
+        ["2", "runs", "logging:"], ["resident", "MiB", "after"], ["random,", "12-16", "runs,"]
+    ]  # fmt: skip
+    answers = re.fullmatch(r"3 pages: the median of (\d+) answers", rows[-1].what)
+    assert answers is not None
+    assert int(answers[1]) >= 6
