@@ -8,12 +8,11 @@ import logging
 import math
 import shutil
 import signal
-import sys
 import time
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -161,8 +160,7 @@ class FailOnDivergence(pl.Callback):
 class EpochLines(pl.Callback):
     """One line per epoch, for logs; on a terminal Lightning's progress bar shows more."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stdout  # of now: what it was at the import may be closed
+    def __init__(self) -> None:
         self._started = 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -172,4 +170,4 @@ class EpochLines(pl.Callback):
         shown = ("train/loss_epoch", "valid/loss_epoch", "valid/acc", OBJECTIVE)
         values = "  ".join(f"{name} {float(trainer.callback_metrics[name]):.4f}" for name in shown)
         seconds = time.monotonic() - self._started
-        print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {values}  {seconds:.1f} s", file=self._stream)
+        print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {values}  {seconds:.1f} s")
