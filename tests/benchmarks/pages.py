@@ -103,8 +103,8 @@ def _followed(address: process.Address, paths: list[str], taken: list[float]) ->
 
 
 def _follow(address: process.Address, path: str, ended: threading.Event) -> list[float]:
-    """Ask as live.js does, each 2 s or less often; take over what is new as run.js does: the page, and curves in sight."""
-    where, tag, wait = urlsplit(address.base_url), "", 0.0
+    """Ask as live.js does, each 2 s or less often, and take over what is new as run.js does: page and curves."""
+    where, tag = urlsplit(address.base_url), ""
     taken: list[float] = []
     headers = {"Authorization": f"Basic {b64encode(f'api:{address.api_key}'.encode()).decode()}"}
     curves = urlencode([("soon", 1), *(("key", key) for key in SEEN)])
@@ -118,13 +118,15 @@ def _follow(address: process.Address, path: str, ended: threading.Event) -> list
             taken.append(time.perf_counter() - begin)
             return answer
 
-        while not ended.wait(wait):
+        while True:
             answer = get(f"/data{path}", {"If-None-Match": tag})
             wait = min(max(2.0, 20 * taken[-1]), 10.0)
             if answer.status == 200 and tag and "/runs/" in path:
                 get(path, {"Accept": "text/html"})
                 get(f"/data{path}/curves?{curves}", {})
             tag = answer.headers.get("ETag", tag)
+            if ended.wait(wait):
+                break
     return taken
 
 
