@@ -13,12 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# The same examples at each run: a commit passes or fails for what it changes. Fuzzing looks for new ones.
-settings.register_profile("repeatable", derandomize=True)
-if "COLA_SWEEP_FUZZ" not in os.environ:
-    settings.load_profile("repeatable")
+# The same examples at each run, however long each takes: a commit passes or fails for what it changes. Fuzzing looks
+# for new ones.
+settings.register_profile(
+    "repeatable",
+    derandomize="COLA_SWEEP_FUZZ" not in os.environ,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("repeatable")
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "dog", "sees", "sleeps", "quickly", "happy", "."]
 

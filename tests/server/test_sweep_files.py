@@ -23,7 +23,7 @@ from tests.server.test_sweeps import Ask, beat, join, read
 
 # The client leaves the files that it reads to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
-EXAMPLES = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EXAMPLES = settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 
 
 def floats(low: float, high: float) -> st.SearchStrategy[float]:
