@@ -13,7 +13,7 @@ from typing import Any
 from tests.drills.toy import METRIC, value
 from tests.drills.world import PROJECT, World, wait_for
 
-LEAVE_SECONDS = 30
+LEAVE_SECONDS = 120.0
 ENDED = {"finished", "failed", "crashed", "killed"}
 READ = """query Audit($entity: String!, $project: String!, $sweep: String!) {
     project(name: $project, entityName: $entity) { sweep(sweepName: $sweep) {
@@ -61,7 +61,7 @@ def examine(world: World, cells: int, *, retries: int = 0) -> Audit:
     for run in runs:
         _rows(audit, run, world.relay.safe.get(run["name"], {}), toy=world.toy)
     try:
-        wait_for(lambda: not world.left(), LEAVE_SECONDS, "everybody is gone")
+        wait_for(lambda: not world.left(), "everybody is gone", LEAVE_SECONDS)
     except TimeoutError:
         audit.complaints += [f"left behind: {command}" for command in world.left()]
     return audit

@@ -79,7 +79,7 @@ def full_trial_disk(world: World, dice: random.Random, cells: int) -> Faults:
     """The disk under agents and trials is full again and again: a trial may fail of it, and the next is well."""
     world.make_sweep(cells, rows=20, pause=0.2)
     world.start_agents(2)
-    wait_for(lambda: bool(world.relay.safe), 120, "a trial has logged")  # an agent that cannot start says so, and ends
+    wait_for(lambda: bool(world.relay.safe), "a trial has logged")  # an agent that cannot start says so, and ends
     return _harmed(world, dice, [harm.fill_trial_disk], cells)
 
 
@@ -97,7 +97,7 @@ def silence(world: World, dice: random.Random, cells: int) -> Faults:
     faults: Faults = Counter()
     world.make_sweep(cells, rows=150, pause=0.5)
     world.start_agents(cells)
-    wait_for(lambda: len(world.relay.safe) == cells, 60, "every trial has logged")
+    wait_for(lambda: len(world.relay.safe) == cells, "every trial has logged")
     world.relay.cut()
     time.sleep(LONGER_THAN_ANY_SILENCE)
     world.relay.heal()
@@ -133,7 +133,7 @@ def bad_trials(world: World, dice: random.Random, cells: int) -> Faults:
             client.close()
         return world.over()
 
-    wait_for(stop_hanging, 600, "the sweep ends")
+    wait_for(stop_hanging, "the sweep ends")
     return Counter({f"a trial {end}": 1 for end in ends if end != "well"})
 
 
@@ -143,9 +143,9 @@ def checkpoints(world: World, dice: random.Random, cells: int) -> Faults:
     small = {"data": "synthetic", "train_limit": 64, "valid_limit": 64, "epochs": 2, "max_length": 16}
     world.make_sweep_of("cola_sweep.train", ("checkpoint", [f"{folder}[:1]" for folder in folders]), small)
     world.start_agents(1, "-m", "cola_sweep", "agents")
-    wait_for(lambda: len(world.relay.safe) == 2, 600, "the second good trial has logged")
+    wait_for(lambda: len(world.relay.safe) == 2, "the second good trial has logged")
     os.kill(world.warm_server(), signal.SIGKILL)
-    world.agents_leave(600)
+    world.agents_leave()
     unread = [run for run in _runs(world) if run["state"] == "failed"]
     assert len(unread) == (cells + 2) // 3, f"{len(unread)} trials failed"
     for run in unread:
@@ -194,7 +194,7 @@ DRILLS = {
     "clocks": Drill(clocks, 4, 24),
     "full-disk": Drill(full_disk, 4, 24, small_disk="data"),
     "full-trial-disk": Drill(full_trial_disk, 4, 24, frozenset({"finished", "failed", "crashed"}), small_disk="agents"),
-    "tried-again": Drill(tried_again, 3, 24, frozenset({"finished", "crashed", "failed"}), retries=RETRIES),
+    "tried-again": Drill(tried_again, 3, 12, frozenset({"finished", "crashed", "failed"}), retries=RETRIES),
     "checkpoints": Drill(checkpoints, 3, 9, frozenset({"finished", "failed"})),
     "bad-trials": Drill(bad_trials, 8, 16, frozenset({"finished", "failed", "killed", "crashed"}), report=True),
     "together": Drill(together, 64, 640, frozenset({"finished", "crashed"})),

@@ -26,6 +26,7 @@ from tests.system.conftest import client_env
 ROOT = Path(__file__).parents[2]
 PROJECT = "drill"
 MARK = "COLA_SWEEP_DRILL"
+PATIENCE = 1200.0  # seconds for whatever comes by itself: only a drill that finds something takes so long
 # The stock agent gives up after a few failures, and the client waits a minute: drills have many faults and less time.
 PATIENT = {
     "WANDB_AGENT_DISABLE_FLAPPING": "true",
@@ -77,7 +78,7 @@ class World:
             self.address = found
             return True
 
-        wait_for(answers, 60, "the server answers")
+        wait_for(answers, "the server answers")
         assert self.address is not None
         self.relay.upstream = int(self.address.base_url.rpartition(":")[2])
 
@@ -147,9 +148,9 @@ class World:
                 )  # fmt: skip
             self.agents.append(agent)
 
-    def agents_leave(self, seconds: float = 240) -> None:
+    def agents_leave(self) -> None:
         """Wait until every agent has left by itself."""
-        wait_for(self.over, seconds, "every agent leaves")
+        wait_for(self.over, "every agent leaves")
 
     def trials(self) -> dict[int, str]:
         """The processes of trials, clients and children too: the run's name by process id."""
@@ -222,7 +223,7 @@ def opened(folder: Path) -> Iterator[World]:
         world.clear()
 
 
-def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
     """Ask until it is so.
 
     Raises:
