@@ -17,7 +17,7 @@ __all__ = ["live_server"]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 # The browser asks nobody but the server, whatever it would like to update; root has no sandbox.
 FLAGS = ["--no-sandbox", "--disable-background-networking", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
-PATIENCE = 30_000  # ms: what a page waits for comes from other processes
+PATIENCE = 180_000  # ms: what a page waits for comes from other processes, on a machine with much else to do
 WIDE, PHONE = (1280, 900), (390, 844)
 Open = Callable[..., Page]
 
@@ -56,11 +56,12 @@ def open_page(browser: Browser, live_server: LiveServer, complaints: list[str]) 
         if message.type in ("error", "warning"):
             complaints.append(f"{message.text} {message.location}")
 
-    def open_page(path: str, size: tuple[int, int] = WIDE, scheme: str = "light") -> Page:
+    def open_page(path: str, size: tuple[int, int] = WIDE, scheme: str = "light", zone: str = "UTC") -> Page:
         context = browser.new_context(
             base_url=live_server.base_url,
             color_scheme="dark" if scheme == "dark" else "light",
             viewport={"width": size[0], "height": size[1]},
+            timezone_id=zone,
         )
         contexts.append(context)
         context.set_default_timeout(PATIENCE)
@@ -121,9 +122,35 @@ def too_pale(page: Page) -> list[str]:
     return found
 
 
+# What takes the keyboard: all that can be pressed, written in, chosen from or scrolled, and is there to be seen.
+_CONTROLS = """() => [...document.querySelectorAll("a[href], button, input, select, summary, [tabindex]")]
+  .filter((node) => node.checkVisibility() && node.tabIndex >= 0 && !node.disabled && node.type !== "hidden")"""
+_FOCUS = """() => {
+  const node = document.activeElement, style = getComputedStyle(node);
+  const all = (CONTROLS)();
+  const outline = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0;
+  return [all.indexOf(node), outline ? null : node.outerHTML.slice(0, 120)];
+}""".replace("CONTROLS", _CONTROLS)
+
+
+def tab_through(page: Page) -> list[str]:
+    """Press Tab from the page's top to its end: what was not reached in order, or does not show that it is there."""
+    page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
+    names: list[str] = page.evaluate(f"() => ({_CONTROLS})().map((node) => node.outerHTML.slice(0, 120))")
+    wrong = []
+    for place, name in enumerate(names):
+        page.keyboard.press("Tab")
+        at, hidden = page.evaluate(_FOCUS)
+        if at != place:
+            return [*wrong, f"Tab came to {at}, not to {place}: {name}"]
+        if hidden:
+            wrong.append(f"no outline: {hidden}")
+    return wrong
+
+
 def unnamed(page: Page) -> list[str]:
     """Buttons, links, fields and images that a screen reader has no name for."""
-    script = """() => [...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, svg[role=img]")]
+    script = """() => [...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, svg[role]")]
       .filter((node) => node.checkVisibility() && node.tabIndex >= 0 | node.matches("svg"))
       .filter((node) => !(node.innerText?.trim() || node.getAttribute("aria-label") || node.labels?.length))
       .map((node) => node.outerHTML.slice(0, 120))"""

@@ -4,7 +4,10 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -15,7 +18,7 @@ from tests.system.conftest import LiveServer
 
 HOSTILE = "<img src=x onerror=\"document.title='taken'\">"
 PROGRAM = """
-import pathlib, sys, time, wave
+import json, pathlib, sys, time, wave
 import numpy as np, wandb
 HOSTILE = sys.argv[1]
 with wave.open("beep.wav", "wb") as wav:
@@ -29,8 +32,9 @@ with wandb.init(project="browser", id="whole", name=HOSTILE, notes=HOSTILE, conf
     sys.__stdout__.write("begun\\n"), sys.__stdout__.flush()
     run.define_metric("epoch")
     run.define_metric("valid/mcc", step_metric="epoch", summary="max,last")
+    run.define_metric("valid/f1", summary="last,min,max")
     for epoch, mcc in enumerate([0.125, float("nan"), 0.5]):
-        run.log({"epoch": epoch, "train/loss": 2.0 - epoch, "valid/mcc": mcc,
+        run.log({"epoch": epoch, "train/loss": 2.0 - epoch, "valid/mcc": mcc, "valid/f1": [0.25, 2 / 3, 0.5][epoch],
                  "picture": wandb.Image(np.full((9 + epoch, 12, 3), 80 * epoch, dtype=np.uint8), caption=HOSTILE)})
     print("said\\x1b[31m in red\\x1b[0m", HOSTILE)
     run.log({
@@ -58,6 +62,14 @@ with wandb.init(project="browser", id="whole", name=HOSTILE, notes=HOSTILE, conf
     while not pathlib.Path("go").exists():
         time.sleep(0.05)
     run.log({"epoch": 3, "train/loss": -0.75})
+told = wandb.Api().run("browser/whole")
+losses = [row["train/loss"] for row in told.scan_history(keys=["train/loss"])]
+times = [row["_timestamp"] for row in told.scan_history()]
+pathlib.Path("told.json").write_text(json.dumps({
+    "summary": {key: told.summary[key] for key in ("train/loss", "epoch")},
+    "f1": dict(told.summary["valid/f1"]), "losses": losses, "rows": len(times), "logged_for": times[-1] - times[0],
+    "created": told.created_at, "state": told.state, "id": told.id, "files": len(told.files()),
+}))
 """
 
 
@@ -96,9 +108,9 @@ def test_a_run_is_followed_and_all_that_it_logs_is_seen(
     expect(heading).to_contain_text(HOSTILE)
     # Charts and all come while the page is open.
     expect(figure(page, "train/loss").locator("figcaption")).to_have_text("train/loss 0")
-    expect(section(page, "artifacts")).to_contain_text("sounds:v0", timeout=60_000)
+    expect(section(page, "artifacts")).to_contain_text("sounds:v0")
     (tmp_path / "go").touch()
-    expect(figure(page, "train/loss").locator("figcaption")).to_have_text("train/loss -0.75", timeout=90_000)
+    expect(figure(page, "train/loss").locator("figcaption")).to_have_text("train/loss -0.75")
     expect(heading).to_contain_text("finished")
 
     # Curves: the axis that define_metric gave, what has no place, the tools, the keyboard.
@@ -124,7 +136,7 @@ def test_a_run_is_followed_and_all_that_it_logs_is_seen(
 
     # Charts: ours, scikit-learn's, a user's, and one that reaches for what it may not have.
     conf = figure(page, "conf")
-    expect(conf.locator("svg")).to_be_visible(timeout=150_000)  # Vega is bundled for the first one
+    expect(conf.locator("svg")).to_be_visible()  # Vega is bundled for the first one
     assert texts(conf) >= {"31", "17", "0", "no"}
     assert any(text.startswith("<img src=x on") for text in texts(conf))
     expect(figure(page, "sk").locator("svg")).to_contain_text("77")
@@ -173,6 +185,47 @@ def test_a_run_is_followed_and_all_that_it_logs_is_seen(
     assert "<script>" in got.value.path().read_text()
     assert page.title() != "taken"
     assert too_pale(page) == unnamed(page) == []
+
+    # What the pages say is what wandb.Api says.
+    assert program.wait(timeout=300) == 0
+    compare_with_api(open_page, live_server, json.loads((tmp_path / "told.json").read_text()))
+
+
+def compare_with_api(open_page: Open, live_server: LiveServer, told: dict[str, Any]) -> None:
+    """Best, last, least, counts, duration and times on the run's page and its project's, where it is half past."""
+    page = open_page(f"/{live_server.user}/browser/runs/whole", zone="Asia/Kolkata")
+    facts = dict(
+        page.locator(".facts > div").evaluate_all(
+            "all => all.map((div) => [...div.children].map((one) => one.textContent))"
+        )
+    )
+    made = datetime.fromisoformat(told["created"].rstrip("Z")).replace(tzinfo=UTC)
+    assert facts["Since"] == f"{made:%Y-%m-%d %H:%M} UTC"
+    assert facts["Steps"] == str(told["rows"])
+    assert facts["Id"] == told["id"]
+    expect(page.get_by_role("heading", level=1)).to_contain_text(told["state"])
+    units = {"h": 3600, "min": 60, "s": 1}
+    lasted = sum(int(count) * units[unit] for count, unit in re.findall(r"(\d+) (\w+)", facts["Lasted"]))
+    assert told["logged_for"] - 1 <= lasted <= (datetime.now(UTC) - made).total_seconds() + 1
+    curve = figure(page, "train/loss")
+    losses = told["losses"]
+    expect(curve.locator("figcaption")).to_have_text(f"train/loss {told['summary']['train/loss']:g}")
+    expect(curve.get_by_role("img")).to_have_attribute(
+        "aria-label",
+        f"train/loss: from {losses[0]:g} to {losses[-1]:g}, lowest {min(losses):g} at 4, highest {max(losses):g} at 0",
+    )
+    summary = section(page, "summary").locator("tr")
+    of_f1 = summary.filter(has_text="valid/f1").locator(".part")
+    expect(of_f1).to_have_text([f"{name} {told['f1'][name]:g}" for name in ("max", "min", "last")])
+    expect(summary.filter(has=page.get_by_role("rowheader", name="epoch", exact=True)).locator("td")).to_have_text(
+        str(told["summary"]["epoch"])
+    )
+    expect(section(page, "files").locator("tbody tr")).to_have_count(told["files"])
+    page.goto(f"/{live_server.user}/browser")
+    row = page.locator("#runs tbody tr", has=page.locator("a[href$='/runs/whole']"))
+    local = made.astimezone(ZoneInfo("Asia/Kolkata"))
+    expect(row).to_contain_text(f"{local.day} {local:%b %Y, %H:%M}")
+    expect(row).to_contain_text(facts["Lasted"])
 
 
 def add_pair(records: Store, user: str, name: str) -> None:

@@ -62,9 +62,10 @@ def data(store: Store, project: Project) -> dict[str, Any]:
     """Sweeps and runs, newest first.
 
     Returns:
-        `live`, whether this may still change; `sweeps`; `keys`, what config and summary hold of numbers, texts and
-        truth values, by their names there; `first`, those of them that a reader wants before others: what sweeps vary
-        and are after; `runs`, with `values` in the order of `keys`; `count` of all runs: the newest `MOST` are here.
+        `live`, whether this may still change, as what is empty does; `sweeps`; `keys`, what config and summary hold of
+        numbers, texts and truth values, by their names there; `first`, those of them that a reader wants before others:
+        what sweeps vary and are after; `runs`, with `values` in the order of `keys`; `count` of all runs: the newest
+        `MOST` are here.
     """
     rows = runs.parts(store, project.id, _COLUMNS)
     found = sweeps.of_project(store, project.id)
@@ -72,7 +73,8 @@ def data(store: Store, project: Project) -> dict[str, Any]:
     values = [_values(row["config_json"], row["summary_json"]) for row in newest]
     keys = sorted({key for each in values for key in each})
     return {
-        "live": any(sweep.state in states.OPEN_SWEEP for sweep in found)
+        "live": not rows
+        or any(sweep.state in states.OPEN_SWEEP for sweep in found)
         or any(row["state"] in states.OPEN_RUN for row in rows),
         "sweeps": [_sweep(store, sweep) for sweep in found],
         "keys": keys,

@@ -1,6 +1,7 @@
 // Custom charts and media of a run: fetched when they are scrolled to, each with a slider over the steps it was logged at.
 
 import { el, number, svg } from "./dom.js";
+import { trouble } from "./live.js";
 
 const HEIGHT = 220;
 const refuse = () => Promise.reject(new Error("a chart may load nothing from elsewhere"));
@@ -47,11 +48,8 @@ export async function showChart(figure, base) {
 
 /** A feed's data; where there are none, `error` says why. */
 async function ask(address) {
-  try {
-    return await (await fetch(address, { headers: { accept: "application/json" } })).json();
-  } catch {
-    return { error: "the server did not answer, reload the page to try again" };
-  }
+  const answer = await fetch(address, { headers: { accept: "application/json" } }).catch(() => null);
+  return answer?.ok ? answer.json() : { error: await trouble(answer) };
 }
 
 /** Whether nothing was begun for a figure since: what comes late must not come over what is newer. */

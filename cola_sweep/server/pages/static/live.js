@@ -4,6 +4,13 @@ const PERIOD = 2000;
 const SHARE = 20; // a slow answer is asked for again after so many times as long, so that a page takes little of a server
 const LONGEST = 10000;
 
+/** Why data did not come, as part of a sentence: `answer` is the server's, or null where it gave none. */
+export async function trouble(answer) {
+  if (!answer) return "the server does not answer; reload the page once it runs again";
+  if (answer.status === 401) return "you are signed out; reload the page to sign in";
+  return (await answer.json().catch(() => null))?.error ?? `the server answered ${answer.status}`;
+}
+
 /**
  * Call `show(data)` with a feed's data now and whenever they change, until `data.live` is false.
  *
@@ -21,18 +28,15 @@ export async function follow(address, show, status) {
         const data = await answer.json();
         live = data.live;
         show(data);
-      } else if (answer.status === 401) {
-        status.textContent = "You are signed out: reload the page to sign in.";
-        return;
       } else if (answer.status !== 304) {
-        status.textContent = `This is no longer brought up to date: ${(await answer.json()).error}`;
+        status.textContent = `This is no longer brought up to date: ${await trouble(answer)}.`;
         return;
       }
       status.textContent = "";
       wait = Math.min(LONGEST, Math.max(PERIOD, SHARE * (performance.now() - asked)));
     } catch (error) {
       if (!(error instanceof TypeError)) throw error; // a mistake of ours, not the network
-      status.textContent = "The server does not answer; it is asked again.";
+      status.textContent = "The server does not answer; it is asked again. It may need to be started: make serve.";
       wait = Math.min(wait * 2, 30000);
     }
     if (!live) return;

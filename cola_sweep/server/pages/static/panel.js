@@ -2,6 +2,7 @@
 
 import { axisName, draw } from "./curves.js";
 import { el, number } from "./dom.js";
+import { trouble } from "./live.js";
 
 const AT_ONCE = 40; // keys of one request
 
@@ -43,20 +44,25 @@ export function curvePanel(section, tools, sources) {
   const fetchPoints = async (some, stream, soon = true) => {
     const mine = turn;
     const query = new URLSearchParams([["stream", stream], ...(soon ? [["soon", 1]] : []), ...some.map((figure) => ["key", figure.dataset.key])]);
+    let why = "";
     const answers = await Promise.all(sources.map(async ({ base }) => {
-      const answer = await fetch(`${base}/curves?${query}`, { headers: { accept: "application/json" } });
-      return answer.ok ? answer.json() : null;
-    })).catch(() => null);
+      const answer = await fetch(`${base}/curves?${query}`, { headers: { accept: "application/json" } }).catch(() => null);
+      if (answer?.ok) return answer.json();
+      why = await trouble(answer);
+      return null;
+    }));
     if (mine !== turn) return;
     for (const figure of some) {
-      if (!answers?.some(Boolean)) {
-        figure.querySelector(".plot").replaceChildren(el("p", { class: "empty" }, "The server did not answer. Reload the page to try again."));
+      if (!answers.some(Boolean)) {
+        const plot = figure.querySelector(".plot");
+        delete plot.dataset.wait;
+        plot.replaceChildren(el("p", { class: "empty" }, `This cannot be drawn: ${why}.`));
         continue;
       }
       loaded.set(figure, answers.map((answer) => answer && { axes: answer.axes, points: answer.points[figure.dataset.key] ?? [] }));
       paint(figure);
     }
-    if (answers?.some((answer) => answer?.rough)) fetchPoints(some, stream, false);
+    if (answers.some((answer) => answer?.rough)) fetchPoints(some, stream, false);
   };
 
   const ask = () => { if (!asked) { asked = true; setTimeout(load, 20); } };

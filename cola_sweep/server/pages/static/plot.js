@@ -75,7 +75,8 @@ export function chart({ points, x, y, steps = [], said, width = 480, height = 28
   const left = 58, right = 14, top = 10, bottom = 42;
   const across = scale(points.map((point) => point.x), x.kind, left, width - right, 0.03);
   const up = scale(points.map((point) => point.y), y.kind ?? "linear", height - bottom, top, 0.05);
-  const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": said, class: "plotted" });
+  // To a screen reader it is its sentence alone.
+  const drawing = svg("g", { "aria-hidden": "true" });
   for (const tick of up.ticks) {
     drawing.append(svg("line", { x1: left, x2: width - right, y1: tick.at, y2: tick.at, class: "rule" }));
     drawing.append(svg("text", { x: left - 8, y: tick.at, class: "tick end" }, tick.text));
@@ -96,5 +97,5 @@ export function chart({ points, x, y, steps = [], said, width = 480, height = 28
     // Not a stop of the tab key: the table below leads to the same pages, one row each.
     drawing.append(tip(svg("a", { href: point.href, tabindex: -1 }, svg("circle", { cx, cy, r: point.mark === "best" ? 5 : 3.5, class: `dot ${point.mark ?? ""}` })), point.text));
   }
-  return drawing;
+  return svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": said, class: "plotted" }, drawing);
 }

@@ -13,6 +13,7 @@ const link = (kind, item) => el("a", { href: `${page}/${kind}/${encodeURICompone
 const title = (key) => key.replace(/^(config|summary)\./, "");
 
 follow(address, (data) => {
+  if ((!showSweeps && data.sweeps.length) || (!showRuns && data.runs.length)) location.reload(); // the first one has come
   showSweeps?.(sweepColumns, data.sweeps);
   showRuns?.(runColumns(data), data.runs);
   if (data.count > data.runs.length && at("more")) at("more").textContent = `The newest ${data.runs.length.toLocaleString("en")} of ${data.count.toLocaleString("en")}; a sweep’s own page has all of its runs.`;

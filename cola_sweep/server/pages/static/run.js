@@ -2,7 +2,7 @@
 
 import { showChart, showMedia, whenSeen } from "./charts.js";
 import { el } from "./dom.js";
-import { follow } from "./live.js";
+import { follow, trouble } from "./live.js";
 import { curvePanel } from "./panel.js";
 import { tablesOf } from "./tables.js";
 
@@ -32,7 +32,9 @@ function consoleOf(section) {
   if (lines) lines.scrollTop = lines.scrollHeight;
   const button = section.querySelector("[data-earlier]");
   button?.addEventListener("click", async () => {
-    const answer = await (await fetch(`${base}/console?before=${button.dataset.earlier}`, { headers: { accept: "application/json" } })).json();
+    const came = await fetch(`${base}/console?before=${button.dataset.earlier}`, { headers: { accept: "application/json" } }).catch(() => null);
+    if (!came?.ok) return button.after(el("p", { role: "alert", class: "empty" }, `They did not come: ${await trouble(came)}.`));
+    const answer = await came.json();
     const height = lines.scrollHeight;
     lines.prepend(...answer.lines.map((line) => el("span", { class: line.level === "error" ? "line wrong" : "line" }, `${line.text}\n`)));
     lines.scrollTop += lines.scrollHeight - height;
@@ -54,17 +56,18 @@ async function renew() {
   try {
     while (again) {
       again = false;
-      await takeOver();
+      // A server that is gone for a moment may be asked for the last time that the page asks at all.
+      while (!(await takeOver())) await new Promise((resolve) => setTimeout(resolve, 5000));
     }
   } finally {
     renewing = false;
   }
 }
 
-/** Take over what the server now says of the run. */
+/** Take over what the server now says of the run; whether it answered. */
 async function takeOver() {
-  const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-  if (!answer.ok) return;
+  const answer = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => null);
+  if (!answer?.ok) return answer !== null;
   const now = new DOMParser().parseFromString(await answer.text(), "text/html");
   let before = null;
   for (const fresh of now.querySelectorAll("[data-part]")) {
@@ -81,6 +84,7 @@ async function takeOver() {
     }
     before = part(name);
   }
+  return true;
 }
 
 /** Let the tools of curves stand as they were. */

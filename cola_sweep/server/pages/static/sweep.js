@@ -2,7 +2,7 @@
 import { chooser } from "./choose.js";
 import { coordinates } from "./coordinates.js";
 import { duration, el, moment, number, state, svg } from "./dom.js";
-import { follow } from "./live.js";
+import { follow, trouble } from "./live.js";
 import { chart, name } from "./plot.js";
 import { table } from "./table.js";
 
@@ -74,7 +74,7 @@ const plain = (value) => (value === null || value === undefined || typeof value 
 
 function rows(place, titles, found, none) {
   place.replaceChildren(found.length
-    ? el("div", { class: "wide" }, el("table", { class: "data" }, el("thead", {}, el("tr", {}, titles.map((title) => el("th", { scope: "col" }, title)))),
+    ? el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": titles.join(", ") }, el("table", { class: "data" }, el("thead", {}, el("tr", {}, titles.map((title) => el("th", { scope: "col" }, title)))),
       el("tbody", {}, found.map((cells) => el("tr", {}, cells.map((cell, i) => el(i ? "td" : "th", { scope: i ? null : "row" }, cell)))))))
     : el("p", { class: "empty" }, none));
 }
@@ -126,8 +126,8 @@ const bar = (share) => svg("svg", { class: "share", viewBox: "0 0 100 1", preser
 
 async function importance(ended) {
   asked = ended;
-  const answer = await fetch(`${address}/importance`, { headers: { accept: "application/json" } });
-  if (!answer.ok) return;
+  const answer = await fetch(`${address}/importance`, { headers: { accept: "application/json" } }).catch(() => null);
+  if (!answer?.ok) return at("importance").replaceChildren(el("p", { class: "empty" }, `It is not known: ${await trouble(answer)}.`));
   const { shares, why, n } = await answer.json();
   at("importance").replaceChildren(shares
     ? el("div", {}, el("ol", { class: "bars" }, shares.map(([parameter, share]) => el("li", {}, el("span", {}, parameter), bar(share), el("span", { class: "number" }, `${Math.round(share * 100)}%`)))),

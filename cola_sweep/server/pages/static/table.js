@@ -78,7 +78,8 @@ export function table(place, name, words) {
     const count = found.length.toLocaleString("en"), last = Math.min(first + PAGE, found.length);
     const all = found.length === rows.length ? "" : ` of ${rows.length.toLocaleString("en")}`;
     const range = found.length > PAGE ? `${(first + 1).toLocaleString("en")}–${last.toLocaleString("en")} of ` : "";
-    said.textContent = `${range}${count}${all} ${words[rows.length === 1 ? 0 : 1]}`;
+    const text = `${range}${count}${all} ${words[rows.length === 1 ? 0 : 1]}`;
+    if (said.textContent !== text) said.textContent = text; // else it would be read aloud again
     turning.hidden = found.length <= PAGE;
     back.disabled = first === 0;
     on.disabled = last >= found.length;

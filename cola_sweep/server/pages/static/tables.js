@@ -29,9 +29,9 @@ async function load(table, address, pressed = null) {
   try {
     const answer = await fetch(address, { headers: { accept: "text/html" } });
     const shown = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("#table");
-    place.replaceChildren(shown ?? el("p", { class: "empty" }, "The server did not give the table. Reload the page to try again."));
+    place.replaceChildren(shown ?? el("p", { class: "empty" }, "The server did not give the table, or you are signed out: reload the page to try again."));
   } catch {
-    place.replaceChildren(el("p", { class: "empty" }, "The server does not answer. Reload the page to try again."));
+    place.replaceChildren(el("p", { class: "empty" }, "The server does not answer: reload the page once it runs again."));
   }
   delete place.dataset.wait;
   // What was pressed is gone with the old table: the focus goes to what took its place.
