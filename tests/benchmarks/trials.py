@@ -150,6 +150,7 @@ def agents(folder: Path, *, turns: int = 3, count: int = 4) -> list[Row]:
     """Small sweeps through `cola-sweep agents`; the ways take turns, so that other work hits all alike."""
     rates: dict[str, list[float]] = {name: [] for name in WAYS}
     with client(folder) as env:
+        del env["OMP_NUM_THREADS"]  # one agent has all cores, and two have half of them each, as anybody's
         for _ in range(turns):
             for name, flags in WAYS.items():
                 rates[name].append(rate([create_sweep(folder, env, count), *flags], folder, env, count))
