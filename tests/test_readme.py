@@ -5,10 +5,14 @@ import re
 import shlex
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from functools import cache
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
+from cola_sweep.cli import main
 from cola_sweep.config import TrialConfig
 from cola_sweep.metric_names import METRIC_NAMES
 
@@ -26,6 +30,20 @@ def words(command: str) -> list[str]:
     return parts
 
 
+@cache
+def helped(program: str, *rest: str) -> str:
+    """What a program says to these words and `--help`; ours in this process, which has it imported."""
+    if program == "cola-sweep":
+        with pytest.raises(SystemExit) as end, redirect_stdout(StringIO()) as out:
+            main([*rest, "--help"])
+        assert end.value.code == 0
+        return out.getvalue()
+    start = [sys.executable] if program == "python" else [sys.executable, "-m", program]
+    done = subprocess.run([*start, *rest, "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("make ")])
 def test_make_targets_can_be_made(command: str) -> None:
     done = subprocess.run(["make", "-n", *shlex.split(command)[1:]], cwd=ROOT, capture_output=True, text=True)
@@ -35,17 +53,15 @@ def test_make_targets_can_be_made(command: str) -> None:
 @pytest.mark.parametrize("command", [c for c in COMMANDS if words(c)[0] in ("cola-sweep", "wandb", "python")])
 def test_commands_take_the_flags_they_are_shown_with(command: str) -> None:
     program, *rest = words(command)
-    start = [sys.executable] if program == "python" else [sys.executable, "-m", program.replace("-", "_")]
-    done = subprocess.run([*start, *rest, "--help"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert all(flag in done.stdout for flag in rest if flag.startswith("--"))
+    shown = helped(program, *rest)
+    assert all(flag in shown for flag in rest if flag.startswith("--"))
 
 
 def test_flags_of_the_report_are_there() -> None:
     named = re.findall(r"`(--[a-z]+)", README.split("| `cola-sweep report` with")[1].split("\n\n")[0])
-    done = subprocess.run([sys.executable, "-m", "cola_sweep", "report", "--help"], capture_output=True, text=True)
+    shown = helped("cola-sweep", "report")
     assert named
-    assert all(flag in done.stdout for flag in named)
+    assert all(flag in shown for flag in named)
 
 
 def test_every_command_is_of_a_kind_that_is_tested_here() -> None:
@@ -76,9 +92,7 @@ def test_every_make_target_is_explained_by_help() -> None:
 
 
 def test_every_setting_has_a_line_of_help() -> None:
-    shown = subprocess.run(
-        [sys.executable, "-m", "cola_sweep.train", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+    shown = helped("python", "-m", "cola_sweep.train")
     for field in dataclasses.fields(TrialConfig):
         assert f"--{field.name.replace('_', '-')} " in shown
         assert field.metadata["help"]
