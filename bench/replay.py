@@ -38,9 +38,9 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
 # By name: the search, and whether trials that are behind are stopped after an epoch.
 ENTRIES: dict[str, tuple[Start, Hyperband | None]] = {
     **{name: (start, None) for name, start in SEARCHES.items()},
-    **{f"{name}, hyperband": (SEARCHES[name], Hyperband(min_iter=1, eta=2)) for name in ("random", "bayes")},
+    **{f"{name}, hyperband": (SEARCHES[name], Hyperband(min_iter=1, eta=2)) for name in ("random", "tpe", "bayes")},
 }
-BASE = "bayes"
+BASE = "tpe"
 METRIC = Metric("score", "maximize")
 
 Regrets = tuple[float, ...]

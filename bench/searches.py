@@ -1,7 +1,8 @@
 """Every search that is compared: from a problem and a seed to a function from the trials so far to the next point.
 
 `grid`, `random` and `bayes` are the embedded server's, the three of Optuna those of `wandb sweep-scheduler` with this
-project's study, and `wandb bayes` is W&B's own. `chance` draws with no look at the trials, so that points repeat.
+project's study, and `wandb bayes` is W&B's own. `tpe` is the part of `bayes` that Optuna has, after ten random draws;
+`chance` draws with no look at the trials, so that points repeat.
 
 Imports the server's search, studies and cache; optuna.
 """
@@ -20,14 +21,17 @@ import optuna
 from bench.problems import Problem
 from cola_sweep.cache import cache_folder
 from cola_sweep.errors import UserError
-from cola_sweep.points import free_point, nested
-from cola_sweep.server.search import Trial, suggest
+from cola_sweep.parameters import canonical
+from cola_sweep.points import count, free_point, nested
+from cola_sweep.server.search import Trial, suggest, tpe
+from cola_sweep.server.search.trials import taken
 from cola_sweep.space import SweepSpec, read_mapping
 from cola_sweep.studies import options
 from cola_sweep.studies.sweep_study import SweepStudy
 from cola_sweep.study import space
 
 WANDB_SWEEPS = "sweeps==0.3.0"
+TPE_STARTUP = 10
 
 # The next point, or None where a finite space has no more; trials under way have the state `running`.
 Ask = Callable[[Sequence[Trial]], Mapping[str, Any] | None]
@@ -66,6 +70,23 @@ def chance(problem: Problem, seed: int) -> Ask:
         point = free_point(parameters, set(), dice)
         assert point is not None
         return nested(parameters, point)
+
+    return ask
+
+
+def tpe_alone(problem: Problem, seed: int) -> Ask:
+    """TPE after `TPE_STARTUP` random draws, which are those of `random`: what `bayes` was before it had a process."""
+    read, draw = spec(problem, "bayes"), server("random")(problem, seed)
+
+    def ask(trials: Sequence[Trial]) -> Mapping[str, Any] | None:
+        if sum(trial.known is not None for trial in trials) < TPE_STARTUP:
+            return draw(trials)
+        done, dice = taken(trials), random.Random(f"{seed}:{len(trials)}")
+        points = tpe.estimates(read, list(trials), dice)
+        if count(read.parameters) is not None:
+            points = (point for point in points if canonical(point) not in done)
+        found = next(iter(points), None) or free_point(read.parameters, done, dice)
+        return nested(read.parameters, found) if found else None
 
     return ask
 
@@ -136,6 +157,7 @@ SEARCHES: dict[str, Start] = {
     "chance": chance,
     "random": server("random"),
     "bayes": server("bayes"),
+    "tpe": tpe_alone,
     "optuna tpe": study("tpe"),
     "optuna gp": study("gp"),
     "optuna cmaes": study("cmaes"),

@@ -57,7 +57,7 @@ def test_agents_work_at_once_and_end_by_their_seconds() -> None:
     assert max(state.count("running") for state in states) == 3
 
 
-@pytest.mark.parametrize("name", ["chance", "random", "bayes", "optuna tpe"])
+@pytest.mark.parametrize("name", ["chance", "random", "bayes", "tpe", "optuna tpe"])
 def test_a_seed_gives_the_same_replay(name: str) -> None:
     problem = bench.PROBLEMS["tuning"]()
     first, again, other = (replay(problem, ENTRIES[name][0], seed, 4) for seed in (3, 3, 4))
@@ -132,9 +132,9 @@ def test_what_was_replayed_is_not_replayed_again(tmp_path: Path) -> None:
 
 
 def test_the_table_compares_the_same_seeds() -> None:
-    found = {"bayes": [(3.0, 2.0, 1.0), (5.0, 4.0, 3.0)], "other": [(4.0, 2.0, 0.0), (6.0, 4.0, 2.0)]}
+    found = {"tpe": [(3.0, 2.0, 1.0), (5.0, 4.0, 3.0)], "other": [(4.0, 2.0, 0.0), (6.0, 4.0, 2.0)]}
     rows = table(found)
-    assert rows[2].startswith("| bayes | 2 | 4.000 (3.000, 5.000) | 3.000 ")
+    assert rows[2].startswith("| tpe | 2 | 4.000 (3.000, 5.000) | 3.000 ")
     assert rows[3].endswith("| 1.000 (1.000, 1.000) | 0.000 (0.000, 0.000) | -1.000 (-1.000, -1.000) |")
 
 
