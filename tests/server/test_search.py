@@ -194,7 +194,7 @@ def test_agents_that_ask_bayes_at_once_get_different_points() -> None:
 
 
 def test_bayes_begins_evenly_spread() -> None:
-    """Of each four that follow each other, no two in the same quarter, nor more than three in a half of another."""
+    """Of the first four no two are close, and both labels are among them."""
     spec = read_mapping({**BAYES, "parameters": {"a": {"min": 0.0, "max": 1.0}, "b": {"values": ["x", "y"]}}})
     for seed in range(20):
         issued = [suggest(spec, [], seed, number).params for number in range(4)]  # type: ignore[union-attr]
