@@ -6,11 +6,12 @@
 Imports nothing of ours but the error. The distributions are those of W&B's sweep schema.
 """
 
+import difflib
 import json
 import math
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -108,6 +109,12 @@ class Parameter:
         return range(math.ceil(low / self.q - 1e-9), math.floor(high / self.q + 1e-9) + 1)
 
 
+def near(word: object, known: Iterable[str], otherwise: str) -> str:
+    """The fix of what is likely a misspelling: what it is nearest to."""
+    found = difflib.get_close_matches(str(word).lower(), known, n=1)
+    return f"did you mean {found[0]}?" if found else otherwise
+
+
 # Made once: `json.dumps` would make one a call, and a search asks some thousand times a trial.
 _CANONICAL = json.JSONEncoder(sort_keys=True)
 
@@ -129,7 +136,9 @@ def read_parameter(entry: Any, path: tuple[str, ...], warnings: list[Finding]) -
     for key in entry:
         if key not in KEYS:
             rule = f"must be one of {', '.join(sorted(KEYS))}"
-            raise UserError(f"{where}.{key}", got=entry[key], rule=rule, fix="correct or remove the key")
+            nest = isinstance(entry[key], Mapping)
+            fix = f"nest it: {path[-1]}: {{parameters: {{{key}: ...}}}}" if nest else near(key, KEYS, "correct the key")
+            raise UserError(f"{where}.{key}", got=entry[key], rule=rule, fix=fix)
     kind = _distribution(entry, where)
     for key in sorted(entry.keys() - _used(kind)):
         rule = f"a parameter that is {kind} does not use it"
@@ -196,7 +205,8 @@ def _distribution(entry: Mapping[str, Any], where: str) -> str:
     if named is not None:
         if not isinstance(named, str) or ALIASES.get(named, named) not in DISTRIBUTIONS:
             rule = f"must be one of {', '.join(sorted(DISTRIBUTIONS))}"
-            raise UserError(f"{where}.distribution", got=named, rule=rule, fix="correct the name")
+            fix = near(named, DISTRIBUTIONS, "correct the name")
+            raise UserError(f"{where}.distribution", got=named, rule=rule, fix=fix)
         return ALIASES.get(named, named)
     if "value" in entry:
         return "constant"

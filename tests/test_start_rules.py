@@ -39,7 +39,7 @@ def test_what_starts_a_trial_is_clean(command: str, program: str) -> None:
         (
             '[a, "${x}"]',
             "null",
-            "error: command[1]: got '${x}'; no such macro: an agent leaves it out; use one of ${env},",
+            "error: command[1]: got '${x}'; no such macro: an agent leaves it out; use one of env,",
         ),
         (
             COMMAND.replace("train", "trian"),

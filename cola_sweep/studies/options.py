@@ -142,7 +142,13 @@ def longest(branches: tuple[Branch, ...]) -> int | None:
 
 
 def _given(spec: SweepSpec) -> Mapping[str, Any]:
-    return _mapping(next((p.values[0] for p in spec.parameters if p.name == NAME and p.values), {}), WHERE)
+    for parameter in spec.parameters:
+        if parameter.name == NAME:
+            if parameter.distribution != "constant":
+                rule = "is one mapping of options, and not searched itself"
+                raise UserError(f"parameters.{NAME}", got=parameter.distribution, rule=rule, fix="write {value: {...}}")
+            return _mapping(parameter.values[0], WHERE)
+    return {}
 
 
 def _suits(options: Options) -> None:
