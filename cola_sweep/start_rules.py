@@ -41,13 +41,8 @@ def findings(spec: SweepSpec) -> Iterator[Finding]:
 def _word(where: str, word: str, after: str) -> Iterator[Finding]:
     macro = word[2:-1] if word.startswith("${") and word.endswith("}") else ""
     if macro and macro not in MACROS and not macro.startswith("envvar:"):
-        yield Finding(
-            "error",
-            where,
-            word,
-            "no such macro: an agent leaves it out",
-            near(macro, MACROS, f"use one of {', '.join(MACROS)}"),
-        )
+        fix = near(macro, MACROS, f"use one of {', '.join(MACROS)}")
+        yield Finding("error", where, word, "no such macro: an agent leaves it out", fix)
     if after == "-m" and word.startswith("cola_sweep.") and word != TRIAL:
         yield Finding("error", where, word, "is not the trial", f"write {TRIAL}")
 
