@@ -167,13 +167,12 @@ def rate(words: list[str], folder: Path, env: dict[str, str], count: int) -> flo
     said: list[str] = []
     begin = 0.0
     with subprocess.Popen(
-        [sys.executable, "-m", "cola_sweep", "agents", *words], env=env | {"WANDB_SILENT": "false"}, cwd=folder,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [sys.executable, "-m", "cola_sweep", "agents", *words], env=env, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     ) as started:  # fmt: skip
         assert started.stdout
         for line in started.stdout:
             said.append(line)
-            if not begin and "Starting Run" in line:
+            if not begin and "Agent starting run" in line:
                 begin = time.monotonic()
     assert started.returncode == 0, "".join(said)
     assert begin, "".join(said)
