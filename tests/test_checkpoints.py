@@ -34,8 +34,9 @@ def environment(monkeypatch):
 
 
 @pytest.fixture
-def endpoint():
-    """A hub that answers HEAD with the status in `status`, and counts in `asked`."""
+def endpoint(monkeypatch):
+    """A hub that answers HEAD with the status in `status`, and counts in `asked`; however late, it is heard."""
+    monkeypatch.setattr(hub, "PROBE_SECONDS", 300.0)
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
