@@ -167,7 +167,8 @@ def rate(words: list[str], folder: Path, env: dict[str, str], count: int) -> flo
     said: list[str] = []
     begin = 0.0
     with subprocess.Popen(
-        [sys.executable, "-m", "cola_sweep", "agents", *words], env=env, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [sys.executable, "-m", "cola_sweep", "agents", *words], env=env, cwd=folder, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     ) as started:  # fmt: skip
         assert started.stdout
         for line in started.stdout:
