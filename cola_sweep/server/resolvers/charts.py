@@ -18,7 +18,7 @@ def create_custom_chart(context: Context, parent: Any, args: Args) -> Args:
     entity, name = given.get("entity") or context.user.name, given["name"]
     try:
         spec = json.loads(given["spec"])
-    except (ValueError, RecursionError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise Refused(f"the spec of chart {name!r} is not JSON: {error}") from None
     if not isinstance(spec, dict):
         raise Refused(f"the spec of chart {name!r} must be a JSON object, got {type(spec).__name__}")

@@ -226,8 +226,8 @@ _COLLECTIONS = """SELECT kind, id, project_id, type_id, name, description, next_
     FROM artifact_collections"""
 
 
-def _check_name(name: str) -> None:
-    if not name or len(name) > 128 or set(name) & set("/:"):
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not 1 <= len(name) <= 128 or set(name) & set("/:"):
         raise Refused(f"{name!r} cannot name an artifact: 1 to 128 characters without '/' and ':'")
 
 
