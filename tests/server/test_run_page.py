@@ -108,7 +108,7 @@ def test_what_its_sweep_is_after_goes_first(client: TestClient, context: Context
     run = runs.create(
         context.store, project.id, "r", state="running", display_name="r", sweep_id=sweep.id, commit_hash="c" * 40,
         args_json='{"lr": {"value": 0.1}, "n": {"value": 3}}',
-        summary_json='{"val/a": 1, "val/f": {"last": 0.25, "max": 0.1234567, "min": 0}, "o": {"er": {"still": null}}}',
+        summary_json='{"val/a": 1, "val/f": {"min": 0, "last": 0.25, "max": 0.1234567}, "o": {"er": {"still": null}}}',
     )  # fmt: skip
     row = {"epoch": 0, "cost/s": 1, "train/loss": 2, "val/a": 3, "val/f": 4, "loss": 5, "trainer/global_step": 6}
     streams.write_lines(context.store, run.id, "history", 0, [json.dumps(row)])

@@ -186,7 +186,9 @@ def _pairs(values: dict[str, Any], *, exact: bool = False) -> list[tuple[str, li
     """
     pairs = []
     for key, value in values.items():
-        inner = sorted(history_keys.flat(value), key=lambda part: part[0] == "last") if isinstance(value, dict) else []
+        # The client sends an object's members in no order.
+        inner = list(history_keys.flat(value)) if isinstance(value, dict) else []
+        inner.sort(key=lambda part: (part[0] == "last", part[0]))
         pairs.append((key, [_part(name, part, exact) for name, part in inner or [("", value)]]))
     return pairs
 
