@@ -106,6 +106,8 @@ def is_protected(model: "wandb.Artifact") -> bool:
 def sweep_models(api: "wandb.Api", run: "wandb.Run") -> "list[wandb.Artifact]":
     """The newest model of each run of the run's sweep that has one, oldest first."""
     project = f"{run.entity}/{run.project}"
+    if TYPE not in {kind.name for kind in api.artifact_types(project)}:
+        return []  # the first trial of a project; the client cannot list collections of a type that is not there
     names = [c.name.removeprefix(PREFIX) for c in api.artifact_collections(project, TYPE, per_page=PAGE)]
     filters = {"$and": [{"sweep": run.sweep_id}, {"name": {"$in": names}}]}
     runs = [other.id for other in api.runs(project, filters=filters, per_page=PAGE)] if names else []

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from cola_sweep.artifacts import keep_model
 
+warned = []
+wandb.termwarn = lambda line, **_: warned.append(line)
 folder = Path("model")
 folder.mkdir()
 sweep = wandb.sweep({"method": "random", "metric": {"name": "valid/mcc", "goal": "maximize"},
@@ -29,7 +31,7 @@ for number, mcc in enumerate([0.3, 0.1, 0.2, 0.05, 0.4, 0.5]):
         model.save()
 copies = [str(path) for path in Path().rglob("*") if path.is_file() and path.read_bytes()[:3] == b"of "]
 held = Path(api.artifact("kept/model-r0:champion").download("held"), "weights").read_text()
-print(json.dumps([stages, held, copies]))
+print(json.dumps([stages, held, copies, warned]))
 """
 
 
@@ -39,7 +41,7 @@ def test_the_best_two_stay_and_the_champion_too(live_server: LiveServer, tmp_pat
     out = live_server.python(
         script, cwd=tmp_path, WANDB_CACHE_DIR=str(tmp_path / "cache"), WANDB_DATA_DIR=str(tmp_path)
     )
-    stages, held, copies = json.loads(out.splitlines()[-1])
+    stages, held, copies, warned = json.loads(out.splitlines()[-1])
     assert stages == [
         ["model-r0"],
         ["model-r0", "model-r1"],
@@ -50,3 +52,4 @@ def test_the_best_two_stay_and_the_champion_too(live_server: LiveServer, tmp_pat
     ]
     assert held == "of 0"
     assert copies == ["model/weights"], "neither wandb's staging nor its cache keeps what was uploaded"
+    assert warned == [], "nor is anything amiss with the first model of a project"
