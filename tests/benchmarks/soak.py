@@ -182,7 +182,9 @@ def slope(xs: Sequence[float], ys: Sequence[float]) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.soak", description="Run trials for long.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.soak", description="Run trials for long.", allow_abbrev=False
+    )
     parser.add_argument("--trials", type=int, default=2000)
     parser.add_argument("--agents", type=int, default=16)
     parser.add_argument("--method", choices=("grid", "random", "bayes"), default="random")

@@ -84,7 +84,9 @@ def table(results: list[Result]) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.drills", description="Harm sweeps and look what is lost.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.drills", description="Harm sweeps and look what is lost.", allow_abbrev=False
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(DRILLS)} (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and places of the faults (default: 0)")
     parser.add_argument("--minutes", type=float, default=30, help="begin no drill after so long (default: 30)")
