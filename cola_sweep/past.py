@@ -62,7 +62,9 @@ def default_file() -> Path:
 def leave(
     run: "wandb.Run", config: Mapping[str, Any], source: Mapping[str, Any], epochs: int, model: Path | None
 ) -> None:
-    """Leave the line of a trial that finished. A cache that cannot be written is no harm.
+    """Leave the line of a trial that finished.
+
+    A cache that cannot be written is no harm, nor is a file of the run that goes while it is measured.
 
     Args:
         run: before it is closed; its summary has the cost.
@@ -72,21 +74,21 @@ def leave(
     seconds = number(run.summary.get("cost/seconds"))
     if not seconds or epochs < 1:
         return
-    past = Past(
-        run=run.id,
-        ended=datetime.now(UTC).isoformat(timespec="seconds"),
-        config=config,
-        device=source["device"],
-        precision=source["precision"],
-        data=source["data_fingerprint"],
-        epochs=epochs,
-        seconds=seconds,
-        around=max(0.0, time.time() - run.start_time - seconds),
-        model_bytes=_bytes(model) if model else None,
-        log_bytes=None if run.disabled else _bytes(Path(run.dir).parent),
-    )
-    file = default_file()
     with contextlib.suppress(OSError):
+        past = Past(
+            run=run.id,
+            ended=datetime.now(UTC).isoformat(timespec="seconds"),
+            config=config,
+            device=source["device"],
+            precision=source["precision"],
+            data=source["data_fingerprint"],
+            epochs=epochs,
+            seconds=seconds,
+            around=max(0.0, time.time() - run.start_time - seconds),
+            model_bytes=_bytes(model) if model else None,
+            log_bytes=None if run.disabled else _bytes(Path(run.dir).parent),
+        )
+        file = default_file()
         file.parent.mkdir(parents=True, exist_ok=True)
         _shorten(file)
         # One write of a whole line: trials that end at once do not mix theirs.

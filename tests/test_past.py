@@ -54,6 +54,20 @@ def test_a_cache_that_cannot_be_written_is_no_harm(tmp_path: Path, file: Path) -
     assert past.trials(file) == []
 
 
+def test_a_file_that_goes_while_it_is_measured_is_no_harm(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = run(tmp_path / "run")
+
+    def gone(folder: Path, pattern: str) -> Any:
+        raise FileNotFoundError(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rglob", gone)
+        past.leave(ours, CONFIG, SOURCE, 2, None)
+    assert past.trials(file) == []
+
+
 def test_lines_that_cannot_be_read_are_left_out(tmp_path: Path, file: Path) -> None:
     past.leave(run(tmp_path / "run"), CONFIG, SOURCE, 2, None)
     with file.open("ab") as stream:
