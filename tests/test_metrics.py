@@ -15,20 +15,24 @@ rows = st.lists(
 )
 
 
+def mcc_by_scikit_learn(labels: list[int], predicted: list[int]) -> float:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "A single label was found")  # its value is the agreed one
+        return float(sklearn_metrics.matthews_corrcoef(labels, predicted))
+
+
 def by_scikit_learn(labels: list[int], predicted: list[int]) -> dict[str, float]:
     plain = {"zero_division": 0.0}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # scikit-learn warns of a single class; its value is the agreed one
-        return {
-            "valid/acc": sklearn_metrics.accuracy_score(labels, predicted),
-            "valid/precision_macro": sklearn_metrics.precision_score(labels, predicted, average="macro", **plain),
-            "valid/recall_macro": sklearn_metrics.recall_score(labels, predicted, average="macro", **plain),
-            "valid/precision_micro": sklearn_metrics.precision_score(labels, predicted, average="micro", **plain),
-            "valid/recall_micro": sklearn_metrics.recall_score(labels, predicted, average="micro", **plain),
-            "valid/f1": sklearn_metrics.f1_score(labels, predicted, **plain),
-            "valid/mcc": sklearn_metrics.matthews_corrcoef(labels, predicted),
-            "valid/positive_rate": sum(predicted) / len(predicted),
-        }
+    return {
+        "valid/acc": sklearn_metrics.accuracy_score(labels, predicted),
+        "valid/precision_macro": sklearn_metrics.precision_score(labels, predicted, average="macro", **plain),
+        "valid/recall_macro": sklearn_metrics.recall_score(labels, predicted, average="macro", **plain),
+        "valid/precision_micro": sklearn_metrics.precision_score(labels, predicted, average="micro", **plain),
+        "valid/recall_micro": sklearn_metrics.recall_score(labels, predicted, average="micro", **plain),
+        "valid/f1": sklearn_metrics.f1_score(labels, predicted, **plain),
+        "valid/mcc": mcc_by_scikit_learn(labels, predicted),
+        "valid/positive_rate": sum(predicted) / len(predicted),
+    }
 
 
 def computed(labels: list[int], predicted: list[int], domains: list[str], batch: int) -> dict[str, float]:
@@ -51,8 +55,8 @@ def test_equal_to_scikit_learn_over_the_whole_split(table: list[tuple[int, int, 
     wanted = by_scikit_learn(labels, predicted)
     for domain in set(domains):
         chosen = [i for i, name in enumerate(domains) if name == domain]
-        half = sklearn_metrics.matthews_corrcoef([labels[i] for i in chosen], [predicted[i] for i in chosen])
-        wanted[f"valid/mcc_{domain}"] = half
+        halves = [labels[i] for i in chosen], [predicted[i] for i in chosen]
+        wanted[f"valid/mcc_{domain}"] = mcc_by_scikit_learn(*halves)
     assert got == pytest.approx(wanted, abs=1e-6)
 
 
