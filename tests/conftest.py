@@ -63,10 +63,11 @@ def no_outside_sockets() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The user's cache stays as it is, and is not believed."""
+def own_cache_and_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The user's cache and wandb settings stay as they are, and are not believed."""
     patch = pytest.MonkeyPatch()
     patch.setenv("COLA_SWEEP_CACHE", str(tmp_path_factory.mktemp("cache")))
+    patch.setenv("WANDB_CONFIG_DIR", str(tmp_path_factory.mktemp("wandb-config")))
     yield
     patch.undo()
 
