@@ -9,13 +9,15 @@ killed and started again while a trial logs.
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
+import threading
 import traceback
 from collections.abc import Callable, Mapping
+from http.server import ThreadingHTTPServer
 from pathlib import Path
+from queue import SimpleQueue
+from socketserver import StreamRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -100,10 +102,19 @@ def two_ranks() -> list[Any]:
 
 
 def back_again(data_dir: Path, port: int) -> None:
-    """Start the server that was killed, once the client has tried in vain."""
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", port)), "it is gone"
-    time.sleep(3)
+    """Start the server that was killed, once the client has sent what it has again and again, and waited in between."""
+    requests: SimpleQueue[bytes] = SimpleQueue()
+
+    class HangUp(StreamRequestHandler):
+        def handle(self) -> None:
+            requests.put(self.rfile.readline())
+
+    with ThreadingHTTPServer(("127.0.0.1", port), HangUp) as nobody:
+        threading.Thread(target=nobody.serve_forever, kwargs={"poll_interval": 0.05}).start()
+        tries = 0
+        while tries < 3:
+            tries += b"/file_stream " in requests.get(timeout=600)
+        nobody.shutdown()
     serve = [sys.executable, "-m", "cola_sweep.server", "--background"]
     words = [*serve, "--port", str(port), "--data-dir", str(data_dir)]
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
@@ -145,9 +156,10 @@ def main(corpus: str, checkpoint: str, data_dir: str) -> None:
     server = process.find(Path(data_dir))
     assert server
     port = urlsplit(server.base_url).port or 0
+    away = {8: lambda: os.kill(server.pid, 9), 14: lambda: back_again(Path(data_dir), port)}
     codes = [
         attempt("whole", flags, {}),
-        attempt("alone", flags, {8: lambda: os.kill(server.pid, 9), 14: lambda: back_again(Path(data_dir), port)}),
+        attempt("alone", flags, away, WANDB__FILE_STREAM_RETRY_WAIT_MIN_SECONDS="0.5"),  # each pause doubles the last
         attempt("cut", flags, {8: lambda: signal.raise_signal(signal.SIGKILL)}),
         attempt("cut", flags, {20: lambda: signal.raise_signal(signal.SIGTERM)}, COLA_SWEEP_PREEMPTIBLE="1"),
     ]
