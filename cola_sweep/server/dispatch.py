@@ -10,12 +10,12 @@ from typing import Any
 
 from cola_sweep.retries import retries
 from cola_sweep.server import early_stop, failed, names, states, trials
-from cola_sweep.server.ledger import ledger
-from cola_sweep.server.search import Trial, suggest
+from cola_sweep.server.ledger import Ledger, ledger
+from cola_sweep.server.search import suggest
 from cola_sweep.server.store import Store, agents, runs, sweeps
 from cola_sweep.server.store.agents import Agent
 from cola_sweep.server.store.database import iso
-from cola_sweep.server.store.runs import Outline, Run
+from cola_sweep.server.store.runs import Run
 from cola_sweep.server.store.sweeps import Sweep
 from cola_sweep.space import SweepSpec
 
@@ -100,14 +100,17 @@ def set_sweep_state(store: Store, sweep: Sweep, wanted: str) -> None:
                     runs.update(store, run.id, state="killed")
 
 
-def enqueue(store: Store, sweep: Sweep, config: Mapping[str, Any], display_name: str | None = None) -> Run:
+def enqueue(
+    store: Store, sweep: Sweep, config: Mapping[str, Any], display_name: str | None = None, number: int | None = None
+) -> Run:
     """Make a run of a sweep that waits for an agent.
 
     Args:
         config: arguments as on the wire, `{"lr": {"value": 1e-5}}`.
+        number: how many runs the sweep has had, with this one, if it is known already.
     """
     with store.write():
-        number = runs.next_number(store, sweep.project_id, sweep.id)
+        number = number or runs.next_number(store, sweep.project_id, sweep.id)
         run = runs.create_pending(
             store,
             sweep.project_id,
@@ -146,27 +149,29 @@ def _exit(store: Store, agent: Agent) -> list[Command]:
 def _next(store: Store, agent: Agent, sweep: Sweep) -> list[Command]:
     """The next trial as a command; `exit` and a finished sweep if there is none; nothing if there may be one later."""
     spec = trials.spec_of(sweep.config)
-    kept, returned = ledger(store, sweep), agents.returned_runs(store, sweep.id)
-    known = [run for number, run in kept.outlines.items() if number not in returned]
+    kept = ledger(store, sweep)
+    if returned := agents.returned_runs(store, sweep.id):
+        kept = kept.without(returned)
     queued = _queued(store, sweep)
     if queued is not None and queued.state == "preempted":
         return _issue(store, agent, sweep, spec, queued)
     searched = spec is not None and spec.controller != "local" and not spec.engine
     times = retries(spec) if spec is not None and searched else 0
-    told = [kept.trials[run.id] for run in known] if searched else []
-    if times and (commands := _retry(store, agent, sweep, known, told, own=False)):
+    if times and (commands := _retry(store, agent, sweep, kept, own=False)):
         return commands
-    if not _capped(spec, known, told if times else None):
+    if not _capped(spec, kept, by_point=times > 0):
         if queued is not None:
             return _issue(store, agent, sweep, spec, queued)
         if spec is None or not searched:
             return []
-        issued = runs.next_number(store, sweep.project_id, sweep.id) - 1
-        if suggestion := suggest(spec, [*told, *kept.prior], sweep.seed, issued):
-            run = enqueue(store, sweep, trials.wrapped(suggestion.params))
+        number = runs.next_number(store, sweep.project_id, sweep.id)
+        told = [*kept.trials.values(), *kept.prior]
+        if suggestion := suggest(spec, told, sweep.seed, number - 1, kept.taken.keys):
+            run = enqueue(store, sweep, trials.wrapped(suggestion.params), number=number)
             return _issue(store, agent, sweep, spec, run)
-    if times and (commands := _retry(store, agent, sweep, known, told, own=True)):
+    if times and (commands := _retry(store, agent, sweep, kept, own=True)):
         return commands
+    known = kept.outlines.values()
     if any(run.state == "pending" and run.agent_id is not None for run in known):
         # One of these may never start, and give its place back.
         return []
@@ -182,12 +187,11 @@ def _queued(store: Store, sweep: Sweep) -> Run | None:
     return runs.by_id(store, agents.queued_run(store, sweep.id) or 0)
 
 
-def _retry(
-    store: Store, agent: Agent, sweep: Sweep, known: list[Outline], told: list[Trial], *, own: bool
-) -> list[Command]:
+def _retry(store: Store, agent: Agent, sweep: Sweep, kept: Ledger, *, own: bool) -> list[Command]:
     """A trial that failed, again: as a run of its own, so that what the first one logged stays as it is."""
     spec = trials.spec_of(sweep.config)
     assert spec is not None
+    known, told = list(kept.outlines.values()), list(kept.trials.values())
     again = failed.to_try_again(store, agent, known, told, retries(spec), own=own)
     if again is None or again.args_json is None:
         return []
@@ -196,17 +200,12 @@ def _retry(
     return _issue(store, agent, sweep, spec, run)
 
 
-def _capped(spec: SweepSpec | None, known: list[Outline], told: list[Trial] | None) -> bool:
-    """Whether as many runs as the sweep may have were given out; those that never started do not count.
-
-    Args:
-        told: of each run, where a failed one is tried again: then all runs of a point count as one.
-    """
+def _capped(spec: SweepSpec | None, kept: Ledger, *, by_point: bool) -> bool:
+    """Whether as many runs as the sweep may have were given out; `by_point`, all runs of a point count as one."""
     if spec is None or spec.run_cap is None:
         return False
-    given = [i for i, run in enumerate(known) if run.agent_id is not None or run.state != "pending"]
-    given = [i for i in given if trials.trial_state(known[i]) != "unstarted"]
-    return (len({told[i].key for i in given}) if told is not None else len(given)) >= spec.run_cap
+    given = {kept.trials[row].key for row in kept.given} if by_point else kept.given
+    return len(given) >= spec.run_cap
 
 
 def _finish(store: Store, sweep: Sweep) -> None:

@@ -4,11 +4,12 @@ Reading all of them each time would make every answer of a long sweep slower tha
 """
 
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from cola_sweep.server import trials
-from cola_sweep.server.search import Trial
+from cola_sweep.server.search import Taken, Trial
 from cola_sweep.server.store import Store, runs
 from cola_sweep.server.store.runs import Outline
 from cola_sweep.server.store.sweeps import Sweep
@@ -24,15 +25,56 @@ class Ledger:
         of: what all of it rests on.
         outlines: by row; their texts are left out, since the trials hold what they said.
         trials: by row; none of a sweep whose file cannot be read.
+        given: rows of the runs that count as given out; one that never started does not.
         prior: the trials of before that the sweep learns from.
+        taken: the points of all these trials.
     """
 
     of: tuple[str, str, int]
     revision: int = 0
     outlines: dict[int, Outline] = field(default_factory=dict)
     trials: dict[int, Trial] = field(default_factory=dict)
+    given: set[int] = field(default_factory=set)
     prior_revision: tuple[int, int] = (0, 0)
     prior: list[Trial] = field(default_factory=list)
+    taken: Taken = field(default_factory=Taken)
+
+    def put(self, run: Outline, trial: Trial | None) -> None:
+        """A run that is new, or has changed, and its trial if there is one."""
+        self.outlines[run.id] = run
+        (self.given.add if trials.given_out(run) else self.given.discard)(run.id)
+        if trial is not None:
+            self._forget_point(run.id)
+            self.trials[run.id] = trial
+            self.taken.add(trial)
+
+    def drop(self, row: int) -> None:
+        """A run that is no more."""
+        self._forget_point(row)
+        self.outlines.pop(row, None)
+        self.trials.pop(row, None)
+        self.given.discard(row)
+
+    def put_prior(self, prior: list[Trial]) -> None:
+        """Other trials of before."""
+        for trial in self.prior:
+            self.taken.drop(trial)
+        for trial in prior:
+            self.taken.add(trial)
+        self.prior = prior
+
+    def without(self, rows: Collection[int]) -> "Ledger":
+        """A copy that leaves these runs out."""
+        copy = Ledger(self.of)
+        for row, run in self.outlines.items():
+            if row not in rows:
+                copy.put(run, self.trials.get(row))
+        copy.put_prior(self.prior)
+        return copy
+
+    def _forget_point(self, row: int) -> None:
+        if row in self.trials:
+            self.taken.drop(self.trials[row])
 
 
 _kept: WeakKeyDictionary[Store, OrderedDict[int, Ledger]] = WeakKeyDictionary()
@@ -59,12 +101,10 @@ def _update(found: Ledger, store: Store, sweep: Sweep) -> None:
     newest, joined = next(reversed(found.outlines), 0), False
     for run in sorted(changed):
         joined |= run.id < newest and run.id not in found.outlines
-        found.outlines[run.id] = run._replace(params_json="", summary_json="")
-        if readable:
-            found.trials[run.id] = trials.trial(run, sweep.config)
-    for run_id in deleted:
-        found.outlines.pop(run_id, None)
-        found.trials.pop(run_id, None)
+        trial = trials.trial(run, sweep.config) if readable else None
+        found.put(run._replace(params_json="", summary_json=""), trial)
+    for row in deleted:
+        found.drop(row)
     if joined:  # the sweep, a run that was there before
         found.outlines = dict(sorted(found.outlines.items()))
         found.trials = dict(sorted(found.trials.items()))
@@ -73,5 +113,6 @@ def _update(found: Ledger, store: Store, sweep: Sweep) -> None:
 def _update_prior(found: Ledger, store: Store, sweep: Sweep) -> None:
     revision = runs.prior_revision(store, sweep.id)
     if revision != found.prior_revision and trials.spec_of(sweep.config) is not None:
-        found.prior = [trials.trial(run, sweep.config) for run in runs.outlines(store, sweep.id, prior=True)]
+        prior = runs.outlines(store, sweep.id, prior=True)
+        found.put_prior([trials.trial(run, sweep.config) for run in prior])
         found.prior_revision = revision

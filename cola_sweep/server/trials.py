@@ -56,6 +56,11 @@ def trial_state(run: Outline) -> TrialState:
     return "complete" if run.state == "finished" else "failed"
 
 
+def given_out(run: Outline) -> bool:
+    """Whether a run counts as given to an agent: one that waits does not, nor one that never started."""
+    return (run.agent_id is not None or run.state != "pending") and trial_state(run) != "unstarted"
+
+
 def metric_value(summary_json: str, metric: Metric) -> float | None:
     """The metric at its best epoch as the summary has it; None if it is missing or not finite."""
     value = lookup(json.loads(summary_json), metric.name)

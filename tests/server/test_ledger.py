@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from cola_sweep.server import ledger as module
 from cola_sweep.server import trials
 from cola_sweep.server.ledger import ledger
-from cola_sweep.server.search import Trial
+from cola_sweep.server.search import Trial, taken
 from cola_sweep.server.store import Store, projects, runs, sweeps
 from cola_sweep.server.store.sweeps import Sweep
 
@@ -56,6 +56,13 @@ def check(store: Store, sweep: Sweep) -> None:
     assert [run._replace(params_json="", summary_json="") for run in known.values()] == list(kept.outlines.values())
     prior = runs.outlines(store, sweep.id, prior=True)
     assert [said(trial) for trial in kept.prior] == [said(trials.trial(run, config)) for run in prior]
+    assert kept.taken.keys == taken([*kept.trials.values(), *kept.prior])
+    assert kept.given == {row for row, run in known.items() if trials.given_out(run)}
+    half = set(list(known)[::2])
+    rest = kept.without(half)
+    assert list(rest.outlines) == list(rest.trials) == [row for row in known if row not in half]
+    assert (rest.given, rest.prior) == (kept.given - half, kept.prior)
+    assert rest.taken.keys == taken([*rest.trials.values(), *kept.prior])
 
 
 def undone(store: Store, sweep: Sweep, change: Callable[[], None]) -> None:

@@ -35,10 +35,9 @@ _NEAR_SPREAD, _CLIMB_SPREADS = 0.15, (0.1, 0.03)
 _BLANK = 64  # of the trials without a value the latest, for the cost of the process is cubic
 
 
-def next_estimate(spec: SweepSpec, trials: list[Trial], seed: int, number: int) -> Suggestion | None:
+def next_estimate(spec: SweepSpec, trials: list[Trial], done: set[str], seed: int, number: int) -> Suggestion | None:
     """The next point, or None if a finite space has no more; see `suggest`."""
     dice = random.Random(f"{seed}:{number}")
-    done = taken(trials)
     total = count(spec.parameters)
     if total is not None and len(done) >= total:
         return None
@@ -46,7 +45,7 @@ def next_estimate(spec: SweepSpec, trials: list[Trial], seed: int, number: int) 
     startup, space = startup_trials(spec), cube(spec.parameters)
     by_tpe = len(valued) >= ALONE or (len(valued) >= SHARED and number % 2 == 0)
     if not space.sides:
-        return next_draw(spec, trials, dice)
+        return next_draw(spec, done, dice)
     points: Iterable[Point]
     if len(valued) < startup:
         start = random.Random(f"{seed}:spread")
@@ -60,7 +59,7 @@ def next_estimate(spec: SweepSpec, trials: list[Trial], seed: int, number: int) 
     for point in points:
         if total is None or canonical(point) not in done:
             return Suggestion(nested(spec.parameters, point), why)
-    return next_draw(spec, trials, dice)  # the best cells are taken
+    return next_draw(spec, done, dice)  # the best cells are taken
 
 
 def warm_up() -> None:
@@ -68,7 +67,7 @@ def warm_up() -> None:
     spec = read_mapping({"method": "bayes", "metric": {"name": "m"}, "parameters": {"a": {"min": 0.0, "max": 1.0}}})
     trials = [placed(spec, {"a": i / SHARED}, "complete", float(i)) for i in range(SHARED)]
     for number in (0, 1):
-        next_estimate(spec, trials, 0, number)
+        next_estimate(spec, trials, taken(trials), 0, number)
 
 
 def startup_trials(spec: SweepSpec) -> int:

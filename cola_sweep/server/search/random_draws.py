@@ -3,11 +3,11 @@
 import random
 
 from cola_sweep.points import free_point, nested
-from cola_sweep.server.search.trials import Suggestion, Trial, taken
+from cola_sweep.server.search.trials import Suggestion
 from cola_sweep.space import SweepSpec
 
 
-def next_draw(spec: SweepSpec, trials: list[Trial], dice: random.Random) -> Suggestion | None:
-    """A point that no trial has, or None if a finite space has no more."""
-    point = free_point(spec.parameters, taken(trials), dice)
+def next_draw(spec: SweepSpec, done: set[str], dice: random.Random) -> Suggestion | None:
+    """A point whose key is not in `done`, or None if a finite space has no more."""
+    point = free_point(spec.parameters, done, dice)
     return Suggestion(nested(spec.parameters, point), "random draw") if point is not None else None

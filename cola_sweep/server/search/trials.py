@@ -74,17 +74,44 @@ def placed(spec: SweepSpec, params: Mapping[str, Any], state: TrialState, value:
     return Trial(params, state, value, point_of(spec.parameters, params), spec.parameters)
 
 
+class Taken:
+    """The points that must not be issued again, kept up to date as trials come, change and go.
+
+    Attributes:
+        keys: of these points.
+    """
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+        self._started, self._unstarted = Counter[str](), Counter[str]()
+
+    def add(self, trial: Trial) -> None:
+        """One more trial."""
+        self._count(trial, 1)
+
+    def drop(self, trial: Trial) -> None:
+        """A trial that was added is no more, or is another one now."""
+        self._count(trial, -1)
+
+    def _count(self, trial: Trial, by: int) -> None:
+        if trial.point is None:
+            return
+        counts, key = self._unstarted if trial.state == "unstarted" else self._started, trial.key
+        counts[key] += by
+        if not counts[key]:
+            del counts[key]
+        if key in self._started or self._unstarted[key] >= ATTEMPTS:
+            self.keys.add(key)
+        else:
+            self.keys.discard(key)
+
+
 def taken(trials: Iterable[Trial]) -> set[str]:
     """The keys of the points that must not be issued again."""
-    started, unstarted = set(), Counter[str]()
+    found = Taken()
     for trial in trials:
-        if trial.point is None:
-            continue
-        if trial.state == "unstarted":
-            unstarted[trial.key] += 1
-        else:
-            started.add(trial.key)
-    return started | {key for key, times in unstarted.items() if times >= ATTEMPTS}
+        found.add(trial)
+    return found.keys
 
 
 def to_repeat(trials: Sequence[Trial], times: int) -> list[list[int]]:

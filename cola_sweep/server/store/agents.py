@@ -101,8 +101,7 @@ def assign(store: Store, agent_id: int, run_id: int) -> None:
 def report(store: Store, agent_id: int, run_names: set[str]) -> None:
     """Note which of its open runs an agent lists, and which no longer."""
     now = store.now()
-    sql = f"""SELECT runs.id, runs.name FROM assignments JOIN runs ON runs.id = assignments.run_id
-              WHERE assignments.agent_id = ? AND {_OPEN}"""
+    sql = f"SELECT id, name FROM runs WHERE agent_id = ? AND {_OPEN}"
     with store.write() as db:
         for run_id, name in db.execute(sql, (agent_id,)).fetchall():
             if name in run_names:
@@ -163,7 +162,7 @@ def ended_runs(store: Store, agent_id: int, last: int) -> list[int]:
     """The newest runs that an agent was given and that have ended, the newest first."""
     sql = f"""SELECT runs.id FROM assignments JOIN runs ON runs.id = assignments.run_id
               WHERE assignments.agent_id = ? AND NOT ({_OPEN})
-              ORDER BY assignments.issued_at DESC, runs.id DESC LIMIT ?"""
+              ORDER BY assignments.issued_at DESC, assignments.run_id DESC LIMIT ?"""
     return [row[0] for row in store.all(sql, (agent_id, last))]
 
 

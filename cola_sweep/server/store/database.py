@@ -18,7 +18,7 @@ from typing import Any
 
 from cola_sweep.server.hearing import Hearing
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 # Pages of the write-ahead log, 16 MiB, from which on a commit folds in what `checkpoint` left, and it begins anew.
 _LOG_PAGES = 2**12
 
