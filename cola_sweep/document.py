@@ -9,6 +9,7 @@ Imports yaml, and of ours the error.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import yaml
@@ -42,17 +43,32 @@ def parse(text: str, source: str = "") -> Document:
     """Read a YAML text; with a `source`, errors begin with it and the line.
 
     Raises:
-        UserError: it is not YAML, or a key stands twice, of which YAML would drop one.
+        UserError: it is not YAML, a key stands twice, of which YAML would drop one, or a value is none of JSON's.
     """
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-        return Document(yaml.safe_load(text), dict(_lines(root, "")))
+        document = Document(yaml.safe_load(text), dict(_lines(root, "")))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         where = f"{source}:{line}" if source else f"line {line}"
         raise UserError(where, rule=f"is not YAML: {error.problem}", fix="correct the line") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(source or "sweep", rule=f"is not YAML: {error}", fix="correct the text") from None
+    for path, value in _foreign(document.data, ""):
+        where = f"{source}:{document.line(path)}: {path}" if source else path
+        rule = "YAML reads this as what JSON, in which sweeps are sent, does not have"
+        raise UserError(where, got=str(value), rule=rule, fix="write it in quotes, or as a list")
+    return document
+
+
+def _foreign(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """The dates, bytes and sets in a value, by their key paths."""
+    if isinstance(value, date | bytes | set):
+        yield path, value
+    members = enumerate(value) if isinstance(value, list) else value.items() if isinstance(value, Mapping) else ()
+    for key, member in members:
+        place = f"{path}[{key}]" if isinstance(value, list) else f"{path}.{key}" if path else str(key)
+        yield from _foreign(member, place)
 
 
 def _lines(node: yaml.Node | None, path: str) -> Iterator[tuple[str, int]]:

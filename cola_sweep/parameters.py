@@ -153,6 +153,10 @@ def read_parameter(entry: Any, path: tuple[str, ...], warnings: list[Finding]) -
     for key, least in (("sigma", 0), ("q", 0), ("a", 0), ("b", 0)):
         if key in given and not given[key] > least:
             raise UserError(f"{where}.{key}", got=given[key], rule="must be above 0", fix=f"write {key}: 1")
+    for key, value in given.items():
+        if kind == "int_uniform" and isinstance(value, float):
+            rule, fix = "W&B takes whole numbers without a point here", f"write {key}: {value:.0f}"
+            warnings.append(Finding("warning", f"{where}.{key}", value, rule, fix))
     parameter = Parameter(path, kind, **given)
     # Beyond `sys.maxsize` nothing counts steps.
     if "q" in given and not 2 * _largest(parameter) / parameter.q < sys.maxsize:

@@ -330,6 +330,8 @@ def _hyperband(entry: Any, metric: Metric | None) -> Hyperband | None:
 def _count(value: Any, where: str) -> int | None:
     if value is None:
         return None
+    if isinstance(value, float) and value.is_integer():  # which is a whole number to W&B's schema
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise UserError(
             where, got=value, rule="must be a whole number of at least 1", fix=f"write {where.split('.')[-1]}: 3"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from cola_sweep.config import TrialConfig
 from cola_sweep.parameters import Finding, near
-from cola_sweep.space import STUDY, SweepSpec
+from cola_sweep.space import METHODS, STUDY, SweepSpec
 
 TRIAL = "cola_sweep.train"
 COMMAND = f'command: ["${{env}}", "${{interpreter}}", "-m", "{TRIAL}"]'
@@ -15,8 +15,9 @@ COMMAND = f'command: ["${{env}}", "${{interpreter}}", "-m", "{TRIAL}"]'
 _ARGUMENTS = ("", "_no_equals", "_no_hyphens", "_no_boolean_flags", "_json", "_json_file")
 _HYDRA = ("_append_hydra", "_override_hydra")
 MACROS = ("env", "interpreter", "program", *(f"args{form}" for form in (*_ARGUMENTS, *_HYDRA)))
-# Those of `wandb sweep-scheduler`.
-ENGINES = ("optuna", "ax", "wandb")
+# Those of `wandb sweep-scheduler`, each with the methods that W&B's schema allows it, and the keys of its `scheduler`.
+ENGINES = {"optuna": ("custom",), "ax": ("custom",), "wandb": METHODS}
+_SCHEDULER = ("engine", "source", "optimizer", "search_space")
 
 
 def runs_our_trial(spec: SweepSpec) -> bool:
@@ -65,15 +66,29 @@ def _flags(spec: SweepSpec) -> Iterator[Finding]:
 
 
 def _scheduler(spec: SweepSpec) -> Iterator[Finding]:
-    if spec.engine and spec.engine not in ENGINES:
+    if spec.controller not in ("", "local", "cloud"):
+        fix = near(spec.controller, ("local", "cloud"), "remove it")
+        yield Finding("warning", "controller.type", spec.controller, "must be local or cloud", fix)
+    if not spec.engine:
+        return
+    if spec.engine not in ENGINES:
         rule = f"must be one of {', '.join(ENGINES)}"
         yield Finding(
             "error", "scheduler.engine", spec.engine, rule, near(spec.engine, ENGINES, "write engine: optuna")
         )
+    elif spec.method not in ENGINES[spec.engine]:
+        rule = f"beside the engine {spec.engine} W&B takes {' or '.join(ENGINES[spec.engine])}"
+        yield Finding("warning", "method", spec.method, rule, f"write method: {ENGINES[spec.engine][-1]}")
+    for key, value in spec.scheduler.items():
+        if key not in _SCHEDULER:
+            fix = near(key, _SCHEDULER, "remove it")
+            yield Finding("warning", f"scheduler.{key}", value, "no such key of scheduler", fix)
+    if spec.controller == "local":
+        yield Finding("warning", "controller", spec.controller, "a scheduler searches already", "remove it")
     for key, name in (("search_space", "space"), ("optimizer", "study")) if spec.is_ours else ():
         if spec.scheduler.get(key) != name:
             rule = f"of {STUDY} it must be {name}"
             yield Finding("error", f"scheduler.{key}", spec.scheduler.get(key), rule, f"write {key}: {name}")
-    if spec.engine in ("optuna", "ax") and spec.early_terminate is not None:
+    if spec.early_terminate is not None:
         fix = "write pruner: hyperband in parameters._search.value" if spec.is_ours else "remove it"
-        yield Finding("warning", "early_terminate", "hyperband", f"the engine {spec.engine} does not read it", fix)
+        yield Finding("warning", "early_terminate", "hyperband", "W&B does not allow it beside a scheduler", fix)

@@ -164,9 +164,9 @@ def _samples(where: str, parameter: Parameter) -> list[tuple[str, Any]]:
         return [(where, domains.rounded(parameter, value)) for value in (0.01, 0.99)]
     if kind not in BOUNDED:
         return [(where, domains.value_at(parameter, quantile)) for quantile in (0.02, 0.7, 0.98)]
+    if steps := parameter.steps:
+        return [(where, domains.step_value(parameter, k)) for k in dict.fromkeys((*steps[:2], steps[-1]))]
     low, high = bounds(parameter)
-    if kind == "int_uniform" or kind.startswith("q_"):
-        return [(where, low), (where, high)]
     return [(where, low), (where, high), (where, low + (high - low) / math.pi)]  # the last is no whole number
 
 
@@ -206,6 +206,9 @@ def _metrics(spec: SweepSpec) -> Iterator[Finding]:
         yield from _metric(metric, f"metrics[{i}]", spec.engine)
         if metric.name in [other.name for other in spec.metrics[:i]]:
             yield Finding("error", f"metrics[{i}].name", metric.name, "stands twice", "remove one of the two")
+    if len(spec.metrics) == 1:
+        name, rule = spec.metrics[0].name, "W&B takes no fewer than two here"
+        yield Finding("warning", "metrics", name, rule, f"write metric: {{name: {name}}}")
     if spec.metric is not None and spec.metrics:
         yield Finding("warning", "metric", spec.metric.name, "metrics alone are searched for", "remove one of the two")
 

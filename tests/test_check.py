@@ -50,6 +50,7 @@ def test_every_sweep_of_ours_is_clean_but_for_what_is_not_installed(path: Path) 
         ("{lr: {mu: 0.1, sigma: 0.1}}", "parameters.lr: got -0.1"),
         ("{warmup: {distribution: beta, a: 1, b: 2}, epochs: {distribution: beta}}", "parameters.epochs: got 0.01"),
         ("{batch_size: {min: 8.0, max: 64.0}}", "must be a whole number; write for example 32"),
+        ("{epochs: {distribution: q_uniform, min: 1, max: 3, q: 0.5}}", "parameters.epochs: got 1.5; must be a whole"),
         ("{pooling: {values: [cls, max]}}", "parameters.pooling.values[1]: got 'max'; must be one of cls, mean"),
         ("{cell: {values: [{lr: 0.1}, {lr: fast}]}}", "parameters.cell.values[1].lr: got 'fast'; must be a finite"),
         ("{cell: {value: {a: {lrr: 1.0}}}}", "parameters.cell.lrr: got 1.0; no such key"),
@@ -134,6 +135,10 @@ EARLY = "early_terminate: {type: hyperband, %s}\n"
         ),
         (f"{HEAD}parameters: {{seed: {{values: [1, 2, 1]}}}}", "parameters.seed.values[2]: got 1; stands twice, and"),
         (
+            f"{HEAD}parameters: {{epochs: {{distribution: int_uniform, min: 1.0, max: 3}}}}",
+            "FILE:4: parameters.epochs.min: got 1.0; W&B takes whole numbers without a point here; write min: 1",
+        ),
+        (
             f"{HEAD}parameters: {{patience: {{value: 3}}}}",
             "FILE:4: parameters.patience: got 3; no trial has more than 3",
         ),
@@ -189,14 +194,19 @@ def test_a_checkpoint_of_the_hub_is_looked_up_by_its_configuration_alone(
     assert name.startswith("error: FILE:5: parameters.checkpoint.values[3]: got 'nobody/nothing'; the hub shows no")
 
 
-@pytest.mark.parametrize("metric", ["metric: {name: val/mcc, goal: maximize}", "metrics: [{name: val/mcc}]"])
+@pytest.mark.parametrize(
+    "metric", ["metric: {name: val/mcc, goal: maximize}", "metrics: [{name: val/mcc}, {name: cost/parameters}]"]
+)
 def test_the_metric_must_be_logged(file: Path, metric: str) -> None:
     (finding,) = said(file, f"scheduler: {{engine: optuna}}\nrun_cap: 2\n{metric}\n{LR}")
     assert "error: FILE:3: metric" in finding
     assert finding.endswith(".name: got 'val/mcc'; no trial logs this metric; did you mean 'valid/mcc_best'?")
 
 
-@pytest.mark.parametrize("metric", ["metric: {name: %s, goal: maximize}", "metrics: [{name: %s, goal: maximize}]"])
+@pytest.mark.parametrize(
+    "metric",
+    ["metric: {name: %s, goal: maximize}", "metrics: [{name: %s, goal: maximize}, {name: cost/parameters}]"],
+)
 def test_a_scheduler_needs_a_metric_that_is_a_number_in_the_summary(file: Path, metric: str) -> None:
     text = f"scheduler: {{engine: optuna}}\nrun_cap: 2\n{metric}\n{LR}"
     (finding,) = said(file, text % "valid/mcc")
@@ -317,5 +327,8 @@ def test_several_metrics_are_several(file: Path) -> None:
     twice = said(file, head.replace("metric: ", "metrics: [").replace("maximize}", f"maximize}}, {one}, {one}]"))
     assert len(twice) == 1
     assert "error: FILE:3: metrics[2].name: got 'cost/parameters'; stands twice" in twice[0]
-    (both,) = said(file, f"{head}metrics: [{one}]")
+    both, single = said(file, f"{head}metrics: [{one}]")
     assert both.startswith("warning: FILE:3: metric: got 'valid/mcc_best'; metrics alone are searched for")
+    assert single.endswith(
+        "metrics: got 'cost/parameters'; W&B takes no fewer than two here; write metric: {name: cost/parameters}"
+    )

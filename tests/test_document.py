@@ -39,3 +39,16 @@ def test_what_is_no_yaml_is_told_with_its_line() -> None:
         parse("a: 1\na: 2", "x.yaml")
     with pytest.raises(UserError, match=r"^line 1: is not YAML"):
         parse("{")
+
+
+@pytest.mark.parametrize(
+    ("value", "got"), [("2026-01-31", "'2026-01-31'"), ("!!binary aGk=", "\"b'hi'\""), ("!!set {a}", "\"{'a'}\"")]
+)
+def test_what_json_does_not_have_is_told_with_its_line(value: str, got: str) -> None:
+    text = f"name: x\nparameters:\n  a:\n    values: [1, {value}]\n"
+    with pytest.raises(UserError) as caught:
+        parse(text, "x.yaml")
+    assert str(caught.value).startswith(f"x.yaml:4: parameters.a.values[1]: got {got}; YAML reads this as what JSON")
+    with pytest.raises(UserError, match=r"^parameters\.a\.values\[1\]: "):
+        parse(text)
+    assert parse(text.replace(value, f"'{value}'")).data["parameters"]["a"]["values"][1] == value

@@ -116,6 +116,15 @@ def test_numbers_that_yaml_reads_as_text_are_taken_with_a_warning() -> None:
     assert [w.where for w in read("{values: [1e-5, 2.0e-5, fast]}").warnings] == ["parameters.lr.values[0]"]
 
 
+def test_a_whole_number_with_a_point_counts_as_one_as_in_wandbs_schema() -> None:
+    early = "early_terminate: {type: hyperband, max_iter: 27.0, s: 2.0}\n"
+    spec = space.read_text(f"{GRID}  a: {{value: 1}}\nmetric: {{name: x}}\nrun_cap: 3.0\n{early}")
+    assert (type(spec.run_cap), spec.run_cap) == (int, 3)
+    assert spec.early_terminate == space.Hyperband(max_iter=27, s=2)
+    with pytest.raises(UserError, match=r"run_cap: got 2\.5; must be a whole number"):
+        space.read_text(f"{GRID}  a: {{value: 1}}\nrun_cap: 2.5")
+
+
 def test_nested_parameters_keep_their_path() -> None:
     spec = space.read_text(
         GRID + "  a: {values: [1]}\n  b: {parameters: {c: {value: 2}, d: {parameters: {e: {value: 3}}}}}"

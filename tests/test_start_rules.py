@@ -9,8 +9,11 @@ COMMAND = '["${env}", "${interpreter}", "-m", "cola_sweep.train"]'
 SCHEDULER = "{engine: optuna, source: cola_sweep/study.py, search_space: space, optimizer: study}"
 
 
-def said(*, command: str = COMMAND, program: str = "null", scheduler: str = "null", more: str = "") -> list[str]:
-    text = f"method: random\ncommand: {command}\nprogram: {program}\nscheduler: {scheduler}\n{more}\n"
+def said(
+    *, command: str = COMMAND, program: str = "null", scheduler: str = "null", method: str = "", more: str = ""
+) -> list[str]:
+    method = method or ("random" if scheduler == "null" else "custom")
+    text = f"method: {method}\ncommand: {command}\nprogram: {program}\nscheduler: {scheduler}\n{more}\n"
     spec = read_text(text + "metric: {name: valid/mcc_best, goal: maximize}\nparameters: {lr: {min: 0.1, max: 0.2}}")
     return [f"{finding.severity}: {finding}" for finding in start_rules.findings(spec)]
 
@@ -83,7 +86,52 @@ def test_a_scheduler_that_would_not_start_is_an_error(old: str, new: str, line: 
 def test_a_scheduler_stops_early_by_its_own_pruner() -> None:
     early = "early_terminate: {type: hyperband, min_iter: 2}"
     (ours,) = said(scheduler=SCHEDULER, more=early)
-    assert ours.startswith(
-        "warning: early_terminate: got 'hyperband'; the engine optuna does not read it; write pruner"
-    )
-    assert said(scheduler="{engine: wandb}", more=early) == []
+    line = "warning: early_terminate: got 'hyperband'; W&B does not allow it beside a scheduler; "
+    assert ours.startswith(f"{line}write pruner")
+    assert said(scheduler="{engine: wandb}", method="bayes", more=early) == [f"{line}remove it"]
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "method", "more", "line"),
+    [
+        (
+            SCHEDULER,
+            "bayes",
+            "",
+            "method: got 'bayes'; beside the engine optuna W&B takes custom; write method: custom",
+        ),
+        (
+            "{engine: wandb}",
+            "custom",
+            "",
+            "method: got 'custom'; beside the engine wandb W&B takes grid or random or bayes; write method: bayes",
+        ),
+        (
+            "{engine: optuna, sampler: tpe}",
+            "custom",
+            "",
+            "scheduler.sampler: got 'tpe'; no such key of scheduler; remove it",
+        ),
+        (
+            SCHEDULER,
+            "custom",
+            "controller: {type: local}",
+            "controller: got 'local'; a scheduler searches already; remove it",
+        ),
+        (
+            "null",
+            "random",
+            "controller: {type: locl}",
+            "controller.type: got 'locl'; must be local or cloud; did you mean local?",
+        ),
+    ],
+)
+def test_what_wandbs_schema_does_not_allow_beside_a_scheduler_is_warned_of(
+    scheduler: str, method: str, more: str, line: str
+) -> None:
+    assert said(scheduler=scheduler, method=method, more=more) == [f"warning: {line}"]
+
+
+@pytest.mark.parametrize("type", ["local", "cloud"])
+def test_the_controllers_that_wandb_has_are_clean(type: str) -> None:
+    assert said(more=f"controller: {{type: {type}}}") == []
