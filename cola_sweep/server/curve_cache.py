@@ -4,20 +4,29 @@ Of a long run that nobody has looked at lately, some lines are drawn at once, un
 """
 
 import json
+import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from cola_sweep.server.curves import CLOCKS, Curves, Point
+from cola_sweep.server.curves import CLOCKS, Curves, Part
 from cola_sweep.server.store import Store, streams
 
 Stream = Literal["history", "events"]
-MOST_POINTS = 400_000  # kept of all runs together, in about 50 MB
+MOST_POINTS = 1_000_000  # kept of all runs together, in about 25 MB
 _CHUNK = 2000  # lines
 LONG = 20_000  # lines that take longer to read than a reader likes to wait
 _SOME = 2000  # of a long run's lines, evenly chosen
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Curves by key; with their `version`, to be asked for again since these. Those of some lines have none."""
+
+    version: str
+    parts: Mapping[str, Part]
 
 
 @dataclass
@@ -27,6 +36,7 @@ class _Entry:
     curves: Curves
     line: int = -1
     text: str = ""
+    version: str = field(default_factory=lambda: secrets.token_hex(8))
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -38,23 +48,35 @@ class CurveCache:
         self._lock = threading.Lock()
 
     def draw(
-        self, store: Store, run_id: int, stream: Stream, keys: Collection[str] = (), axes: Sequence[str] = CLOCKS
-    ) -> dict[str, list[Point]]:
-        """The points of these keys, by key, with every line that is there now; see `Curves.points`."""
+        self,
+        store: Store,
+        run_id: int,
+        stream: Stream,
+        counts: Mapping[str, int],
+        axes: Sequence[str] = CLOCKS,
+        version: str = "",
+    ) -> Drawn:
+        """The curves of the keys in `counts`, with every line that is there now; see `Curves.part`.
+
+        Args:
+            counts: how many values the asker has of each, drawn as `version`; of another one, it is given all.
+        """
         name = (run_id, stream, tuple(axes))
         with self._lock:
             entry = self._entries.setdefault(name, _Entry(Curves(axes)))
             self._entries.move_to_end(name)
         with entry.lock:
             _read(store, run_id, stream, entry, axes)
-            points = {key: entry.curves.points(key) for key in keys}
+            known = version == entry.version
+            parts = {key: entry.curves.part(key, count if known else 0) for key, count in counts.items()}
+            drawn = Drawn(entry.version, parts)
         self._forget()
-        return points
+        return drawn
 
     def some(
-        self, store: Store, run_id: int, stream: Stream, keys: Collection[str], axes: Sequence[str], lines: int
-    ) -> dict[str, list[Point]] | None:
-        """Points like those of `draw`, out of a part of the run's lines; None where `draw` itself has few to read.
+        self, store: Store, run_id: int, stream: Stream, counts: Mapping[str, int], axes: Sequence[str], lines: int
+    ) -> Drawn | None:
+        """Curves like those of `draw`, out of a part of the run's lines; None where `draw` itself has few to read.
 
         Args:
             lines: how many the stream has.
@@ -64,7 +86,7 @@ class CurveCache:
             return None
         curves = Curves(axes)
         curves.add(_rows(streams.texts_at(store, run_id, stream, streams.sample(range(lines), _SOME))))
-        return {key: curves.points(key) for key in keys}
+        return Drawn("", {key: curves.part(key) for key in counts})
 
     def _forget(self) -> None:
         with self._lock:
@@ -78,7 +100,7 @@ def _read(store: Store, run_id: int, stream: Stream, entry: _Entry, axes: Sequen
     if entry.line >= 0:
         newest = streams.lines_from(store, run_id, stream, entry.line, 1)
         if newest != [(entry.line, entry.text)]:
-            entry.curves, entry.line = Curves(axes), -1
+            entry.curves, entry.line, entry.version = Curves(axes), -1, secrets.token_hex(8)
     while lines := streams.lines_from(store, run_id, stream, entry.line + 1, _CHUNK):
         entry.curves.add(_rows([text for _, text in lines]))
         entry.line, entry.text = lines[-1]

@@ -107,25 +107,28 @@ def _follow(address: process.Address, path: str, ended: threading.Event) -> list
     where, tag = urlsplit(address.base_url), ""
     taken: list[float] = []
     headers = {"Authorization": f"Basic {b64encode(f'api:{address.api_key}'.encode()).decode()}"}
-    curves = urlencode([("soon", 1), *(("key", key) for key in SEEN)])
+    version, counts = "", dict.fromkeys(SEEN, 0)
     with closing(http.client.HTTPConnection(where.hostname or "", where.port, timeout=60)) as connection:
 
-        def get(path: str, more: dict[str, str]) -> http.client.HTTPResponse:
+        def get(path: str, more: dict[str, str]) -> tuple[http.client.HTTPResponse, bytes]:
             begin = time.perf_counter()
             connection.request("GET", path, headers=headers | more)
             answer = connection.getresponse()
-            answer.read()
+            content = answer.read()
             taken.append(time.perf_counter() - begin)
-            return answer
+            return answer, content
 
         while True:
-            answer = get(f"/data{path}", {"If-None-Match": tag})
-            wait = min(max(2.0, 20 * taken[-1]), 10.0)
-            if answer.status == 200 and tag and "/runs/" in path:
+            before = len(taken)
+            answer, _ = get(f"/data{path}", {"If-None-Match": tag})
+            if answer.status == 200 and "/runs/" in path:
                 get(path, {"Accept": "text/html"})
-                get(f"/data{path}/curves?{curves}", {})
+                known = [pair for key, count in counts.items() for pair in (("key", key), ("since", count))]
+                asked = urlencode([("soon", 1), ("version", version), *known])
+                came = json.loads(get(f"/data{path}/curves?{asked}", {})[1])
+                version, counts = came["version"], {key: curve["count"] for key, curve in came["curves"].items()}
             tag = answer.headers.get("ETag", tag)
-            if ended.wait(wait):
+            if ended.wait(min(max(2.0, 20 * sum(taken[before:])), 10.0)):
                 break
     return taken
 

@@ -139,21 +139,29 @@ def test_curves_have_their_axes_and_bring_only_what_is_new(
     answer = client.get(f"/data{address}/curves{query}")
     body = answer.json()
     assert body["axes"] == ["_step", "_runtime", "_timestamp", "epoch"]
-    assert body["points"] == {
+    assert {key: sum(curve["buckets"], []) for key, curve in body["curves"].items()} == {
         "train/loss": [[0, 2.0, 1.5, None, 0], [1, "NaN", 2.5, None, 1], [2, 1.0, 3.5, None, 1]],
         "valid/mcc": [[1, 0.5, 2.5, None, 1]],
         "absent": [],
     }
     again = {"if-none-match": answer.headers["etag"]}
     assert client.get(f"/data{address}/curves{query}", headers=again).status_code == 304
+    streams.write_lines(context.store, run.id, "history", 3, [json.dumps({"_step": 3, "valid/mcc": 0.25})])
+    since = f"key=train/loss&since=3&key=valid/mcc&since=1&key=absent&since=x&version={body['version']}"
+    new = client.get(f"/data{address}/curves?{since}", headers=again).json()["curves"]
+    assert new["valid/mcc"] == {
+        "count": 2, "begin": 0, "buckets": [[[1, 0.5, 2.5, None, 1]], [[3, 0.25, 3.5, None, 1]]]
+    }  # fmt: skip
+    assert new["train/loss"] == {"count": 3, "begin": 2, "buckets": [[[2, 1.0, 3.5, None, 1]]]}
     runs.update(context.store, run.id, state="finished")
-    assert client.get(f"/data{address}/curves{query}", headers=again).json()["live"] is False
+    assert client.get(f"/data{address}/curves{query}").json()["live"] is False
     monkeypatch.setattr("cola_sweep.server.curve_cache.LONG", 0)
     assert client.get(f"/data{address}/curves{query}").json()["rough"] is False
     soon = client.get(f"/data{address}/curves?stream=events&key=system.cpu&soon=1").json()
-    assert (soon["rough"], soon["points"]) == (True, {"system.cpu": [[0, 3.5, 1, None]]})
+    cpu = {"count": 1, "begin": 0, "buckets": [[[0, 3.5, 1, None]]]}
+    assert (soon["rough"], soon["version"], soon["curves"]) == (True, "", {"system.cpu": cpu})
     system = client.get(f"/data{address}/curves?stream=events&key=system.cpu").json()
-    assert system["points"]["system.cpu"] == [[0, 3.5, 1, None]]
+    assert system["curves"] == {"system.cpu": cpu}
 
 
 def test_a_page_asks_until_its_run_has_ended(client: TestClient, context: Context, run: Run, address: str) -> None:

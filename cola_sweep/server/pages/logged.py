@@ -5,8 +5,10 @@ this server, may reach for nothing, and only HTML may run a script, in an origin
 """
 
 import asyncio
+import hashlib
 import json
 import mimetypes
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,13 @@ from cola_sweep.server import media, table_files
 from cola_sweep.server.blobs import BadName
 from cola_sweep.server.charts import logged, specs
 from cola_sweep.server.charts.specs import BadChart
+from cola_sweep.server.context import Context
 from cola_sweep.server.file_routes import INERT
 from cola_sweep.server.pages.frame import Feed
 from cola_sweep.server.pages.places import href, project_of, run_of
 from cola_sweep.server.paths import MISSING, lookup
 from cola_sweep.server.resolvers.charts import user_spec
-from cola_sweep.server.store import Store, artifact_files, files, streams
+from cola_sweep.server.store import Store, artifact_files, artifacts, files, streams
 from cola_sweep.server.store.runs import ENDED, Run
 from cola_sweep.server.tables import BadTable
 
@@ -47,6 +50,14 @@ def values_by_step(store: Store, run: Run, key: str) -> list[tuple[int | None, A
     return [] if value is MISSING else [(None, value)]
 
 
+def versions(store: Store, run: Run, keys: Iterable[str]) -> dict[str, str]:
+    """For each key a text that changes when more is logged under it, or more files and artifacts of the run arrive."""
+    entries, summary = json.loads(run.keys_json), json.loads(run.summary_json)
+    arrived = [files.count(store, run.id), len(artifacts.of_run(store, run.id, "output"))]
+    said = {key: json.dumps([entries.get(key), lookup(summary, key), arrived], default=str) for key in keys}
+    return {key: hashlib.sha256(text.encode()).hexdigest()[:16] for key, text in said.items()}
+
+
 def media_of(request: Request) -> Feed:
     """A key's media: for each step the files to show; those that are on their way have no source."""
     run, key, store = run_of(request, project_of(request)), request.query_params.get("key", ""), request.state.store
@@ -65,36 +76,38 @@ def media_of(request: Request) -> Feed:
             steps.append({"step": step, "items": items, "bars": media.bars(value)})
         return {"live": run.state not in ENDED, "steps": steps}
 
-    return Feed(f"{run.updated_at} {files.count(store, run.id)} {key}", make)
+    return Feed(f"{run.state} {versions(store, run, [key])[key]}", make)
 
 
 def chart(request: Request) -> Feed:
     """A chart's spec with its rows at a step, the newest by default; or why it cannot be drawn."""
-    run, asked = run_of(request, project_of(request)), request.query_params
+    run, asked, store = run_of(request, project_of(request)), request.query_params, request.state.store
     key, step = asked.get("key", ""), asked.get("step", "")
+    found = next((c for c in logged.charts(json.loads(run.config_json)) if c.key == key), None)
+    if found is None:
+        raise HTTPException(404, f"run {run.name} has no chart {key!r}")
+    spec = specs.presets().get(found.spec) or user_spec(request.state.context, found.spec)
 
     def make() -> dict[str, Any]:
-        found = next((c for c in logged.charts(json.loads(run.config_json)) if c.key == key), None)
-        if found is None:
-            raise HTTPException(404, f"run {run.name} has no chart {key!r}")
-        values = values_by_step(request.state.store, run, found.table)
+        values = values_by_step(store, run, found.table)
         answer: dict[str, Any] = {"live": run.state not in ENDED, "steps": [at for at, _ in values]}
         try:
-            return answer | {"spec": _drawn(request, run, found, values, step)}
+            return answer | {"spec": _drawn(request.state.context, run, found, spec, values, step)}
         except (BadChart, BadTable) as error:
             return answer | {"error": str(error)}
 
-    return Feed(f"{run.updated_at} {key} {step}", make)
+    return Feed(f"{run.state} {versions(store, run, [found.table])} {found} {spec} {step}", make)
 
 
-def _drawn(request: Request, run: Run, chart: logged.Logged, values: list[Any], step: str) -> dict[str, Any]:
-    spec = specs.presets().get(chart.spec) or user_spec(request.state.context, chart.spec)
+def _drawn(
+    context: Context, run: Run, chart: logged.Logged, spec: dict[str, Any] | None, values: list[Any], step: str
+) -> dict[str, Any]:
     if spec is None:
         raise BadChart(f"this server has no chart {chart.spec!r}; wandb.Api().create_custom_chart(...) gives it one")
     if not values:
         raise BadTable("its table has not arrived yet")
     value = next((value for at, value in values if str(at) == step), values[-1][1])
-    table = table_files.load(request.state.context, run, value)
+    table = table_files.load(context, run, value)
     return specs.fill(spec, table.columns, table.rows, chart.fields, chart.strings)
 
 

@@ -16,6 +16,7 @@ from cola_sweep.server.curve_cache import CurveCache, Stream
 from cola_sweep.server.curves import CLOCKS
 from cola_sweep.server.pages import console, keys
 from cola_sweep.server.pages.frame import Feed, Page
+from cola_sweep.server.pages.logged import versions
 from cola_sweep.server.pages.places import Link, href, in_project, project_of, run_of, trail
 from cola_sweep.server.pages.trials import found, varied
 from cola_sweep.server.paths import lookup
@@ -46,8 +47,11 @@ def page(request: Request) -> Page:
     metric, settings = searched(context.store, run)
     charts = logged.charts(config)
     of_charts = {chart.table for chart in charts}
+    shown = sorted(key for key, found in kinds.items() if found & media.TYPES)
+    in_tables = sorted(key for key, found in kinds.items() if found & media.TABLES and key not in of_charts)
     values = {
         "run": run,
+        "version": _version(context.store, run),
         "live": run.state not in ENDED,
         "base": in_project(project, "runs", run.name),
         "compare": f"{in_project(project, 'compare')}?{urlencode({'run': run.name})}",
@@ -57,8 +61,9 @@ def page(request: Request) -> Page:
         "axes": curve_axes.axes(config, numbers)[len(CLOCKS) :],
         "own_axes": curve_axes.own_axes(config, numbers),
         "charts": charts,
-        "media": sorted(key for key, found in kinds.items() if found & media.TYPES),
-        "tables": sorted(key for key, found in kinds.items() if found & media.TABLES and key not in of_charts),
+        "media": shown,
+        "tables": in_tables,
+        "versions": versions(context.store, run, [*of_charts, *shown, *in_tables]),
         "summary": sorted(_pairs(own_summary(summary)), key=lambda pair: keys.place(pair[0], metric.name)),
         "config": sorted(_pairs({key: value for key, value in plain(config).items() if key != "_wandb"}, exact=True)),
         "system": keys.groups(_system_keys(run)),
@@ -72,30 +77,39 @@ def page(request: Request) -> Page:
 def live(request: Request) -> Feed:
     """Whether the run goes on, and a version that changes with anything that its page shows."""
     run = run_of(request, project_of(request))
-    version = f"{run.updated_at} {run.state} {files.count(request.state.store, run.id)}"
+    version = _version(request.state.store, run)
     return Feed(version, lambda: {"live": run.state not in ENDED, "version": version})
 
 
-def curves(request: Request) -> Feed:
-    """The points of the keys asked for: `[step, value, one for each of axes]`, by key.
+def _version(store: Store, run: Run) -> str:
+    return f"{run.updated_at} {run.state} {files.count(store, run.id)}"
 
-    With `soon`, those of a long run may be `rough` at first, out of a part of its lines.
+
+def curves(request: Request) -> Feed:
+    """The curves of the keys asked for, or what is new of them: see `curves.Part`.
+
+    A key may have a number `since`, of the values that a page has as `version`. With `soon`, those of a long run may be
+    `rough` at first, out of a part of its lines.
     """
     run, asked = run_of(request, project_of(request)), request.query_params
     stream: Stream = "events" if asked.get("stream") == "events" else "history"
-    names = list(dict.fromkeys(asked.getlist("key")))
+    counts = dict.fromkeys(asked.getlist("key"), 0)
+    for key, since in zip(asked.getlist("key"), asked.getlist("since"), strict=False):
+        counts[key] = int(since) if since.isdecimal() and len(since) < 16 else 0
     numbers = numeric_keys(run)
     axes = curve_axes.axes(json.loads(run.config_json), numbers) if stream == "history" else CLOCKS
     cache: CurveCache = request.app.state.curves
 
     def make() -> dict[str, Any]:
         store, lines = request.state.store, run.events_lines if stream == "events" else run.history_lines
-        some = cache.some(store, run.id, stream, names, axes, lines) if "soon" in asked else None
-        points = cache.draw(store, run.id, stream, names, axes) if some is None else some
-        ahead = {"live": run.state not in ENDED, "rough": some is not None, "axes": ["_step", *axes]}
-        return {**ahead, "points": points}
+        some = cache.some(store, run.id, stream, counts, axes, lines) if "soon" in asked else None
+        drawn = some or cache.draw(store, run.id, stream, counts, axes, asked.get("version", ""))
+        return {
+            "live": run.state not in ENDED, "rough": some is not None, "axes": ["_step", *axes],
+            "version": drawn.version, "curves": {key: vars(part) for key, part in drawn.parts.items()},
+        }  # fmt: skip
 
-    return Feed(f"{run.updated_at} {run.state} {stream} {axes} {names}", make)
+    return Feed(f"{run.updated_at} {run.state} {stream} {axes} {counts} {asked.get('version')}", make)
 
 
 def numeric_keys(run: Run) -> list[str]:

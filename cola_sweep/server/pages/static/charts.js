@@ -7,19 +7,26 @@ const HEIGHT = 220;
 const refuse = () => Promise.reject(new Error("a chart may load nothing from elsewhere"));
 const NOTHING_ELSEWHERE = { options: {}, load: refuse, sanitize: refuse, http: refuse, file: refuse };
 
-/** Call `show(figure)` when a figure of a section comes into sight for the first time; returns a refresh of those shown. */
+/**
+ * Call `show(figure)` when a figure comes into sight for the first time; it resolves to whether the server answered.
+ *
+ * Returns a refresh of those that have changed.
+ */
 export function whenSeen(section, selector, show) {
-  const shown = new Set();
+  const shown = new Map(); // figure -> its data-version
+  const look = async (figure) => {
+    shown.set(figure, figure.dataset.version);
+    if (!(await show(figure))) shown.set(figure, null);
+  };
   const eye = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) {
       if (!isIntersecting) continue;
       eye.unobserve(target);
-      shown.add(target);
-      show(target);
+      look(target);
     }
   }, { rootMargin: "200px" });
   section.querySelectorAll(selector).forEach((figure) => eye.observe(figure));
-  return () => shown.forEach(show);
+  return () => Promise.all([...shown].filter(([figure, version]) => figure.dataset.version !== version).map(([figure]) => look(figure)));
 }
 
 /** A figure with one of `wandb.plot`'s charts. */
@@ -31,7 +38,7 @@ export async function showChart(figure, base) {
     const current = begun(figure);
     const query = new URLSearchParams({ key: figure.dataset.key, ...(step !== null && { step }) });
     const answer = await ask(`${base}/chart?${query}`);
-    if (!current()) return answer.steps ?? [];
+    if (!current()) return answer;
     if (answer.spec) {
       try {
         await embed(plot, answer.spec, current);
@@ -41,9 +48,11 @@ export async function showChart(figure, base) {
     } else {
       say(plot, `This chart cannot be drawn: ${answer.error}.`);
     }
-    return answer.steps ?? [];
+    return answer;
   };
-  stepped(figure, await draw(chosen(figure)), draw);
+  const { steps } = await draw(chosen(figure));
+  stepped(figure, steps ?? [], draw);
+  return Boolean(steps);
 }
 
 /** A feed's data; where there are none, `error` says why. */
@@ -96,9 +105,12 @@ function theme() {
 /** A figure with media: pictures, sounds, films, pages, and links to what a browser does not show. */
 export async function showMedia(figure, base) {
   const plot = figure.querySelector(".plot"), key = figure.dataset.key, current = begun(figure);
-  const answer = await ask(`${base}/media?${new URLSearchParams({ key })}`), steps = answer.steps ?? [];
-  if (!current()) return;
-  if (!steps.length) return say(plot, answer.error ? `This cannot be shown: ${answer.error}.` : "Its files have not arrived yet.");
+  const answer = await ask(`${base}/media?${new URLSearchParams({ key })}`), steps = answer.steps ?? [], came = Boolean(answer.steps);
+  if (!current()) return came;
+  if (!steps.length) {
+    say(plot, answer.error ? `This cannot be shown: ${answer.error}.` : "Its files have not arrived yet.");
+    return came;
+  }
   const show = (step) => {
     const { items, bars } = steps.find((at) => at.step === step) ?? steps.at(-1);
     delete plot.dataset.wait;
@@ -108,6 +120,7 @@ export async function showMedia(figure, base) {
   };
   stepped(figure, steps.map((at) => at.step), show);
   show(chosen(figure));
+  return came;
 }
 
 function medium({ kind, source, caption }, key) {

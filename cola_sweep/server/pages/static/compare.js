@@ -8,11 +8,12 @@ const section = document.getElementById("curves");
 const tools = section.querySelector("[data-tools]");
 if (tools) {
   const refresh = curvePanel(section, tools, sources);
-  for (const { base } of sources) {
+  sources.forEach(({ base }, i) => {
     let version = null;
     follow(base, (data) => {
-      if (version !== null && version !== data.version) refresh();
+      const before = version;
       version = data.version;
+      return before !== null && before !== version && refresh(i);
     }, document.getElementById("status"));
-  }
+  });
 }

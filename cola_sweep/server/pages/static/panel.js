@@ -10,68 +10,83 @@ const AT_ONCE = 40; // keys of one request
  * Bring the figures `.curve` of a section to life.
  *
  * `sources`: [{name, colour, base}], the runs whose curves are laid over each other. `tools` is the form of the tools,
- * or null. Returns `refresh`, to be called when there may be new points.
+ * or null. Returns `refresh(source)`, to be called when a source may have new points; it resolves to whether they came.
  */
 export function curvePanel(section, tools, sources) {
   const figures = [...section.querySelectorAll(".curve")];
-  const loaded = new Map(); // figure -> for each source {axes, points}
+  const loaded = new Map(figures.map((figure) => [figure, sources.map(() => null)])); // for each source its curve, below
+  const turns = sources.map(() => 0); // of each source, how often it was said that there may be new points
   const seen = new Set();
-  let asked = false, turn = 0; // a refresh begins a new turn; what an older one still fetches is out of date
+  let loading = null;
 
   const paint = (figure) => {
     const plot = figure.querySelector(".plot");
     const { key, stream, axis: own } = figure.dataset;
     const given = stream === "events" ? "_runtime" : tools?.elements.x.value || own || "_step";
-    const answers = loaded.get(figure);
-    const axis = answers.some((answer) => answer?.axes.includes(given)) ? given : "_step";
-    const lines = sources.map((source, i) => ({ ...source, points: placed(answers[i], axis) })).filter((line) => line.points.length);
+    const curves = loaded.get(figure);
+    const axis = curves.some((curve) => curve?.axes?.includes(given)) ? given : "_step";
+    const lines = sources.map((source, i) => ({ ...source, points: placed(curves[i], axis) })).filter((line) => line.points.length);
+    const why = curves.find((curve) => curve?.why)?.why;
+    if (why && !lines.length) {
+      delete plot.dataset.wait;
+      plot.replaceChildren(el("p", { class: "empty" }, `This cannot be drawn: ${why}.`));
+      return;
+    }
     draw(plot, lines, { title: key, axis, log: tools?.elements.log.checked, smooth: Number(tools?.elements.smooth.value ?? 0) });
     const last = lines.length === 1 && lines[0].points.at(-1)[1];
     figure.querySelector("figcaption").replaceChildren(key, " ", el("span", { class: "soft" }, last === false ? "" : number(last)));
     plot.querySelector("svg")?.setAttribute("aria-description", `against ${axisName(axis)}`);
   };
 
+  // A long run is drawn roughly first, out of what the server has at hand.
+  const due = (figure, i) => { const curve = loaded.get(figure)[i]; return !curve || curve.rough || curve.turn < turns[i]; };
+  const ready = (figure) => loaded.get(figure).every(Boolean);
+
   const load = async () => {
-    asked = false;
-    const wanted = [...seen].filter((figure) => !loaded.has(figure) && !figure.hidden);
-    for (const stream of ["history", "events"]) {
-      const some = wanted.filter((figure) => figure.dataset.stream === stream);
-      for (let i = 0; i < some.length; i += AT_ONCE) await fetchPoints(some.slice(i, i + AT_ONCE), stream);
-    }
-  };
-
-  // First what the server has at hand of a long run, then all of it.
-  const fetchPoints = async (some, stream, soon = true) => {
-    const mine = turn;
-    const query = new URLSearchParams([["stream", stream], ...(soon ? [["soon", 1]] : []), ...some.map((figure) => ["key", figure.dataset.key])]);
-    let why = "";
-    const answers = await Promise.all(sources.map(async ({ base }) => {
-      const answer = await fetch(`${base}/curves?${query}`, { headers: { accept: "application/json" } }).catch(() => null);
-      if (answer?.ok) return answer.json();
-      why = await trouble(answer);
-      return null;
-    }));
-    if (mine !== turn) return;
-    for (const figure of some) {
-      if (!answers.some(Boolean)) {
-        const plot = figure.querySelector(".plot");
-        delete plot.dataset.wait;
-        plot.replaceChildren(el("p", { class: "empty" }, `This cannot be drawn: ${why}.`));
-        continue;
+    await new Promise((resolve) => setTimeout(resolve, 20)); // what comes into sight together is asked for at once
+    const failed = new Set(); // sources, which are asked again with the next look
+    const wanted = (figure) => !figure.hidden && sources.some((_, i) => due(figure, i) && !failed.has(i));
+    try {
+      for (let some = [...seen].filter(wanted); some.length; some = [...seen].filter(wanted)) {
+        const batch = some.filter((figure) => figure.dataset.stream === some[0].dataset.stream).slice(0, AT_ONCE);
+        await Promise.all(sources.map(async (_, i) => {
+          const asked = batch.filter((figure) => due(figure, i) && !failed.has(i));
+          if (asked.length && !(await fetchPoints(asked, i))) failed.add(i);
+        }));
+        batch.forEach(paint);
       }
-      loaded.set(figure, answers.map((answer) => answer && { axes: answer.axes, points: answer.points[figure.dataset.key] ?? [] }));
-      paint(figure);
+    } finally {
+      loading = null;
     }
-    if (answers.some((answer) => answer?.rough)) fetchPoints(some, stream, false);
+    return failed.size === 0;
+  };
+  const ask = () => (loading ??= load());
+
+  // A curve: {turn, axes, version, count, buckets}; of one that is here, the server gives what changed. Whether it did.
+  const fetchPoints = async (some, i) => {
+    const turn = turns[i], before = some.map((figure) => loaded.get(figure)[i]), version = before.find((curve) => curve?.version)?.version ?? "";
+    const query = new URLSearchParams([["stream", some[0].dataset.stream], ["version", version], ...(before.some((curve) => curve?.rough) ? [] : [["soon", 1]])]);
+    some.forEach((figure, at) => {
+      query.append("key", figure.dataset.key);
+      query.append("since", before[at]?.version === version ? before[at].count : 0);
+    });
+    const answer = await fetch(`${sources[i].base}/curves?${query}`, { headers: { accept: "application/json" }, cache: "no-store" }).catch(() => null);
+    const came = answer?.ok ? await answer.json().catch(() => null) : null;
+    const why = came ? null : await trouble(answer);
+    some.forEach((figure, at) => {
+      if (!came) return loaded.get(figure)[i] = { turn: -1, ...before[at], why };
+      const { count, begin, buckets } = came.curves[figure.dataset.key];
+      loaded.get(figure)[i] = { turn, axes: came.axes, rough: came.rough, version: came.version, count, buckets: [...(before[at]?.buckets ?? []).slice(0, begin), ...buckets] };
+    });
+    return Boolean(came);
   };
 
-  const ask = () => { if (!asked) { asked = true; setTimeout(load, 20); } };
-  const repaint = () => { for (const figure of seen) if (loaded.has(figure) && !figure.hidden) paint(figure); };
+  const repaint = () => { for (const figure of seen) if (ready(figure) && !figure.hidden) paint(figure); };
 
   const eye = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) {
       if (isIntersecting) seen.add(target); else seen.delete(target);
-      if (isIntersecting && loaded.has(target)) paint(target);
+      if (isIntersecting && ready(target)) paint(target);
     }
     ask();
   }, { rootMargin: "200px" });
@@ -92,13 +107,15 @@ export function curvePanel(section, tools, sources) {
   });
 
   if (tools?.elements.find.value) filter();
-  return () => { turn++; loaded.clear(); ask(); };
+  return (i) => {
+    turns[i]++;
+    return ask();
+  };
 }
 
-/** [x, y] of each point along an axis; the points of several processes may cross, so they are put in its order. */
-function placed(answer, axis) {
-  if (!answer) return [];
-  const at = answer.axes.indexOf(axis);
-  const points = answer.points.map((point) => [at <= 0 ? point[0] : point[at + 1], point[1]]).filter(([x]) => x !== null);
-  return at > 0 ? points.sort((a, b) => a[0] - b[0]) : points;
+/** [x, y] of each point of a curve along an axis, in its order: the points of several processes may cross. */
+function placed(curve, axis) {
+  if (!curve?.buckets) return [];
+  const at = curve.axes.indexOf(axis);
+  return curve.buckets.flat().map((point) => [at <= 0 ? point[0] : point[at + 1], point[1]]).filter(([x]) => x !== null).sort((a, b) => a[0] - b[0]);
 }

@@ -2,7 +2,7 @@
 
 import { showChart, showMedia, whenSeen } from "./charts.js";
 import { el } from "./dom.js";
-import { follow, trouble } from "./live.js";
+import { follow, trouble, unreachable } from "./live.js";
 import { curvePanel } from "./panel.js";
 import { tablesOf } from "./tables.js";
 
@@ -10,10 +10,11 @@ const base = `/data${location.pathname.replace(/\/$/, "")}`;
 const part = (name, within = document) => within.querySelector(`[data-part="${name}"]`);
 const keysOf = (section) => [...section.querySelectorAll("[data-key], [data-address]")].map((node) => [node.dataset.key ?? node.dataset.address, node.dataset.axis]).join("\n");
 
-// What a script has filled is not replaced while it shows the same keys, but told to look again.
+// What a script has filled is not replaced while it shows the same keys, but told to look again where data-version says
+// that there is more to see.
 const FILLED = {
-  curves: (section) => curvePanel(section, section.querySelector("[data-tools]"), [{ name: "", colour: 0, base }]),
-  system: (section) => curvePanel(section, null, [{ name: "", colour: 0, base }]),
+  curves: (section) => curvesOf(section, section.querySelector("[data-tools]")),
+  system: (section) => curvesOf(section, null),
   charts: (section) => whenSeen(section, ".chart", (figure) => showChart(figure, base)),
   media: (section) => whenSeen(section, ".media", (figure) => showMedia(figure, base)),
   tables: (section) => tablesOf(section),
@@ -24,6 +25,15 @@ const refreshes = new Map();
 function fill(name) {
   const section = part(name);
   if (section && FILLED[name]) refreshes.set(name, FILLED[name](section));
+}
+
+function curvesOf(section, tools) {
+  const refresh = curvePanel(section, tools, [{ name: "", colour: 0, base }]);
+  let drawn = section.dataset.version;
+  return async () => {
+    const { version } = section.dataset;
+    if (version !== drawn && (await refresh(0))) drawn = version;
+  };
 }
 
 /** The console begins at its end, where the newest lines are, and stays there. */
@@ -46,29 +56,12 @@ function consoleOf(section) {
   return () => {};
 }
 
-let renewing = false, again = false;
-
-/** `takeOver`, one after another: an older answer must not come over a newer one. */
-async function renew() {
-  again = true;
-  if (renewing) return;
-  renewing = true;
-  try {
-    while (again) {
-      again = false;
-      // A server that is gone for a moment may be asked for the last time that the page asks at all.
-      while (!(await takeOver())) await new Promise((resolve) => setTimeout(resolve, 5000));
-    }
-  } finally {
-    renewing = false;
-  }
-}
-
-/** Take over what the server now says of the run; whether it answered. */
+/** Take over what the server now says of the run. */
 async function takeOver() {
-  const answer = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => null);
-  if (!answer?.ok) return answer !== null;
-  const now = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" }).catch(unreachable);
+  if (!answer.ok) return;
+  const now = new DOMParser().parseFromString(await answer.text().catch(unreachable), "text/html");
+  const refreshed = [];
   let before = null;
   for (const fresh of now.querySelectorAll("[data-part]")) {
     const name = fresh.dataset.part, old = part(name);
@@ -76,7 +69,9 @@ async function takeOver() {
       before.closest("main > *").after(fresh);
       fill(name);
     } else if (refreshes.has(name) && name !== "console" && keysOf(old) === keysOf(fresh)) {
-      refreshes.get(name)();
+      const versions = versioned(fresh);
+      versioned(old).forEach((node, i) => { node.dataset.version = versions[i].dataset.version; });
+      refreshed.push(refreshes.get(name)());
     } else if (old.innerHTML !== fresh.innerHTML && !reading(name, old)) {
       keepChoices(old, fresh);
       old.replaceWith(fresh);
@@ -84,8 +79,10 @@ async function takeOver() {
     }
     before = part(name);
   }
-  return true;
+  await Promise.all(refreshed);
 }
+
+const versioned = (section) => [section, ...section.querySelectorAll("[data-version]")].filter((node) => node.dataset.version);
 
 /** Let the tools of curves stand as they were. */
 function keepChoices(old, fresh) {
@@ -102,8 +99,9 @@ function reading(name, section) {
 }
 
 Object.keys(FILLED).forEach(fill);
-let version = null;
-follow(base, (data) => {
-  if (version !== null && version !== data.version) renew();
+const status = document.getElementById("status");
+let { version } = status.dataset;
+follow(base, async (data) => {
+  if (version !== data.version) await takeOver();
   version = data.version;
-}, document.getElementById("status"));
+}, status);

@@ -2,7 +2,7 @@
 
 import { el } from "./dom.js";
 
-/** Load each table of a section when it is opened; returns a refresh of those that are. */
+/** Load each table of a section when it is opened; returns a refresh of those that have changed since. */
 export function tablesOf(section) {
   const tables = [...section.querySelectorAll("details.table")];
   const opened = (table) => { if (table.open && !table.dataset.at) load(table, table.dataset.address); };
@@ -20,17 +20,20 @@ export function tablesOf(section) {
     });
     opened(table);
   }
-  return () => tables.filter((table) => table.dataset.at && !table.contains(document.activeElement)).forEach((table) => load(table, table.dataset.at));
+  const changed = (table) => table.dataset.at && table.dataset.version !== table.dataset.shown && !table.contains(document.activeElement);
+  return () => Promise.all(tables.filter(changed).map((table) => load(table, table.dataset.at)));
 }
 
 async function load(table, address, pressed = null) {
   table.dataset.at = address;
+  table.dataset.shown = table.dataset.version;
   const place = table.lastElementChild;
   try {
-    const answer = await fetch(address, { headers: { accept: "text/html" } });
+    const answer = await fetch(address, { headers: { accept: "text/html" }, cache: "no-store" });
     const shown = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("#table");
     place.replaceChildren(shown ?? el("p", { class: "empty" }, "The server did not give the table, or you are signed out: reload the page to try again."));
   } catch {
+    delete table.dataset.shown;
     place.replaceChildren(el("p", { class: "empty" }, "The server does not answer: reload the page once it runs again."));
   }
   delete place.dataset.wait;
