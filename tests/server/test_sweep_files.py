@@ -39,7 +39,8 @@ def named(kind: str, constraints: st.SearchStrategy[dict[str, Any]]) -> st.Searc
 
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=5)
-KEYS = st.from_regex(r"[a-zé][a-z0-9_.é]{0,4}", fullmatch=True)
+# Of W&B's pattern, and letters beyond it; the client hides names that begin with _ from scripts, and strips outer hyphens.
+KEYS = st.from_regex(r"[A-Za-zé]([A-Za-z0-9_.é-]{0,3}[A-Za-z0-9_.é])?", fullmatch=True)
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -57,15 +58,25 @@ VALUES = pairs(floats(1e-8, 1e8))
 STEPPED = st.tuples(st.sampled_from([1, 5, 0.1, 0.25]), st.integers(1, 50), st.integers(0, 50)).map(
     lambda t: {"q": t[0], "min": t[0] * t[1], "max": t[0] * (t[1] + t[2])}
 )
-NORMALS = st.fixed_dictionaries({"mu": floats(-5, 5), "sigma": floats(0.1, 3)})
-BETAS = st.fixed_dictionaries({"a": floats(0.5, 5), "b": floats(0.5, 5)})
-Q = st.sampled_from([{"q": 1}, {"q": 0.5}])
+NORMALS = st.fixed_dictionaries({}, optional={"mu": floats(-5, 5), "sigma": floats(0.1, 3)})
+BETAS = st.fixed_dictionaries({}, optional={"a": floats(0.5, 5), "b": floats(0.5, 5)})
+Q = st.sampled_from([{}, {"q": 1}, {"q": 0.5}])
 
 
 def with_q(constraints: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
     return st.tuples(constraints, Q).map(lambda parts: parts[0] | parts[1])
 
 
+WEIGHTED = (
+    st.lists(st.tuples(JSON, st.integers(0, 3)), min_size=1, max_size=4)
+    .filter(lambda weighted: any(weight for _, weight in weighted))
+    .map(
+        lambda weighted: {
+            "values": [value for value, _ in weighted],
+            "probabilities": [weight / sum(w for _, w in weighted) for _, weight in weighted],
+        }
+    )
+)
 FINITE = (
     st.builds(lambda value: {"value": value}, JSON)
     | st.builds(lambda values: {"values": values}, st.lists(JSON, min_size=1, max_size=4))
@@ -90,27 +101,57 @@ ENDLESS = (
     | named("q_log_normal", with_q(NORMALS))
     | named("q_beta", with_q(BETAS))
     | named("q_log_uniform", with_q(pairs(floats(1, 8))))
-    | st.lists(st.tuples(JSON, st.integers(0, 3)), min_size=1, max_size=4)
-    .filter(lambda weighted: any(weight for _, weight in weighted))
-    .map(
-        lambda weighted: {
-            "values": [value for value, _ in weighted],
-            "probabilities": [weight / sum(w for _, w in weighted) for _, weight in weighted],
-        }
-    )
+    | WEIGHTED
+    | named("categorical_w_probabilities", WEIGHTED)
 )
 
 
 def trees(leaves: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
     """Parameters, some of them nested."""
-    nested = st.dictionaries(KEYS, leaves, min_size=1, max_size=2).map(lambda tree: {"parameters": tree})
-    return st.dictionaries(KEYS, leaves | nested, min_size=1, max_size=4)
+
+    def nested(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+        return st.dictionaries(KEYS, inner, min_size=1, max_size=2).map(lambda tree: {"parameters": tree})
+
+    return st.dictionaries(KEYS, leaves | nested(leaves | nested(leaves)), min_size=1, max_size=4)
 
 
-SWEEPS = st.one_of(
-    st.tuples(st.just("grid"), trees(FINITE)),
-    st.tuples(st.sampled_from(["random", "bayes"]), trees(FINITE | ENDLESS)),
-).map(lambda pair: {"method": pair[0], "metric": {"name": "m", "goal": "maximize"}, "parameters": pair[1]})
+HYPERBANDS = st.builds(
+    lambda rungs, more: {"type": "hyperband", **rungs, **more},
+    st.sampled_from([{"min_iter": 1}, {"max_iter": 27, "s": 2}, {"max_iter": 9.0, "s": 1.0}, {"min_iter": 2, "s": 3}]),
+    st.fixed_dictionaries({}, optional={"eta": st.sampled_from([2, 1.5]), "strict": st.booleans()}),
+)
+METRICS = st.fixed_dictionaries(
+    {"name": st.just("m")},
+    optional={
+        "goal": st.sampled_from(["minimize", "maximize"]),
+        "target": st.integers(-3, 3) | floats(-1, 1),
+        "impute": st.sampled_from(["latest", "best", "worst"]),
+        "impute_while_running": st.sampled_from(["latest", "best", "worst", "false"]),
+    },
+)
+# All else that W&B's schema has of a sweep that the server searches.
+REST = st.fixed_dictionaries(
+    {"metric": METRICS},
+    optional={
+        "run_cap": st.sampled_from([3, 40, 5.0]),
+        "early_terminate": HYPERBANDS,
+        "program": NAMES,
+        "command": st.lists(NAMES | st.integers() | st.booleans(), max_size=3),
+        "name": NAMES,
+        "description": NAMES,
+        "kind": st.just("sweep"),
+        "apiVersion": NAMES,
+        "controller": st.just({"type": "cloud"}),
+        "image_uri": NAMES,
+        "job": NAMES,
+    },
+)
+SWEEPS = st.builds(
+    lambda search, rest: {"method": search[0], "parameters": search[1], **rest},
+    st.tuples(st.just("grid"), trees(FINITE))
+    | st.tuples(st.sampled_from(["random", "bayes"]), trees(FINITE | ENDLESS)),
+    REST,
+)
 
 
 def post(ask: Ask, folder: Path, sweep: Mapping[str, Any], **more: Any) -> str:
@@ -158,7 +199,7 @@ def lies_in(entry: Mapping[str, Any], value: Any) -> bool:
         low, high = math.exp(low), math.exp(high)
     if kind == "inv_log_uniform":
         low, high = math.exp(-high), math.exp(-low)
-    whole = type(entry["q"] if "q" in entry else entry.get("min", 0.0)) is int
+    whole = type(entry.get("q", 1) if kind.startswith("q_") else entry.get("min", 0.0)) is int
     fits = type(value) is (int if whole else float)
     return fits and low - 1e-9 * abs(low) <= value <= high + 1e-9 * abs(high)
 
