@@ -26,7 +26,7 @@ RESERVED_KEYS = frozenset({"provenance"})
 Pooling = Literal["cls", "mean"]
 Precision = Literal["fp32", "bf16"]
 ClassWeights = Literal["none", "balanced"]
-Compile = Literal["auto", "off", "on"]
+Compile = Literal["auto", "off", "on", "graphs"]
 
 
 def option(default: Any, help: str, rule: str = "", check: Callable[[Any], bool] | None = None) -> Any:
@@ -82,7 +82,9 @@ class TrialConfig:
     precision: Literal["auto", Precision] = option(
         "fp32", "fp32, bf16 autocast, or auto: bf16 where a probe of this device shows a gain"
     )
-    compile: Compile = option("auto", "torch.compile of the encoder: on, off, or auto: on a GPU, for long trials")
+    compile: Compile = option(
+        "auto", "torch.compile of the encoder: off, on, auto: on a GPU, for long trials; graphs: with CUDA graphs too"
+    )
     keep_models: int = option(
         3, "models kept across a sweep: those of the best so many trials", "must be at least 1", positive
     )
@@ -102,7 +104,7 @@ class TrialConfig:
         batch_size: 16}, {lr: 2.0e-5, batch_size: 32}]}` ties the two in a sweep, and `parameters:` may nest.
 
         Raises:
-            UserError: a key is unknown, or a value has the wrong type or breaks its rule.
+            UserError: a key is unknown, a value has the wrong type or breaks its rule, or two do not go together.
         """
         fields = {field.name: field for field in dataclasses.fields(cls)}
         kinds = typing.get_type_hints(cls)
@@ -125,7 +127,14 @@ class TrialConfig:
                 raise UserError(
                     where, got=value, rule=f"{key} is set beside it", fix=f"leave {key} out of one of the two"
                 )
-        return cls(**known)
+        config = cls(**known)
+        if config.compile == "graphs" and config.accumulate > 1:
+            # The next batch's graph overwrites the gradients of the last: pytorch issue 169545.
+            raise UserError(
+                "config.accumulate", got=config.accumulate, rule="must be 1 where compile is graphs",
+                fix="compile: on",
+            )  # fmt: skip
+        return config
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain JSON values, in the order of the fields."""

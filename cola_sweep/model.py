@@ -61,20 +61,28 @@ def _first_token(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]
     return tuple(values[:, :1] for values in inputs)
 
 
-def class_weights(how: ClassWeights, labels: Sequence[int]) -> Tensor | None:
+def class_weights(how: ClassWeights, labels: Tensor) -> Tensor | None:
     """Weights of the two classes, (2,), by which both count alike among `labels`, with mean 1 over them; or None."""
     if how == "none":
         return None
-    counts = torch.bincount(torch.tensor(labels), minlength=2)
-    return len(labels) / (2 * counts.clamp(min=1))  # a class that does not occur needs no weight
+    counts = torch.bincount(labels, minlength=2)
+    return len(labels) / (counts.count_nonzero() * counts.clamp(min=1))  # a class that does not occur needs no weight
 
 
-def should_compile(how: Compile, device: str, batches: int) -> bool:
-    """Whether torch.compile is worth its wait: by `auto`, on a GPU for at least so many batches of training.
+def compile_encoder(encoder: nn.Module, how: Compile, device: str, batches: int) -> bool:
+    """Compile the encoder, in place so that names and class of what is saved stay the same; returns whether it was.
 
-    Compiling takes about half a minute, which the trials of a usual sweep on CoLA (800 batches) would never regain.
+    That is done once for training and once for validation, whatever shapes the batches have. By `graphs` a GPU also
+    records a CUDA graph for each of the shapes, which are few there, and replays it: torch's CUDAGraph Trees.
+
+    Args:
+        how: `auto` compiles on a GPU, for many batches of training: it takes about half a minute, which the trials of
+            a usual sweep on CoLA (800 batches) would never regain.
     """
-    return how == "on" or (how == "auto" and device == "cuda" and batches >= LONG_TRIAL)
+    if how == "off" or (how == "auto" and (device != "cuda" or batches < LONG_TRIAL)):
+        return False
+    encoder.compile(dynamic=True, mode="reduce-overhead" if how == "graphs" else None)
+    return True
 
 
 class AcceptabilityModel(pl.LightningModule):

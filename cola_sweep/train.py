@@ -13,6 +13,7 @@ if __name__ == "__main__":
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cola_sweep.config import TrialConfig
@@ -25,6 +26,7 @@ from cola_sweep.tracking import define_metrics, in_sweep, is_preempted, log_best
 if TYPE_CHECKING:
     import wandb
 
+    from cola_sweep.callbacks import BestEpoch
     from cola_sweep.checkpoints import Checkpoint
     from cola_sweep.corpus import Corpus
 
@@ -60,17 +62,16 @@ def train(run: "wandb.Run", config: TrialConfig, checkpoint: "Checkpoint", corpu
 
     Raises:
         Stopped: a signal or the server asked the trial to stop.
-        TrialFailed: the loss diverged, or no epoch was validated.
+        TrialFailed: the loss diverged, memory ran out, or no epoch was validated.
     """
     import pytorch_lightning as pl
 
     from cola_sweep import callbacks, past, provenance, resume
-    from cola_sweep.artifacts import keep_model
     from cola_sweep.checkpoints import load_encoder, load_tokenizer
     from cola_sweep.cost import Cost, EnergyMeter
     from cola_sweep.data import ColaDataModule
     from cola_sweep.early_stopping import EarlyStopping
-    from cola_sweep.model import AcceptabilityModel, class_weights, should_compile
+    from cola_sweep.model import AcceptabilityModel, class_weights, compile_encoder
     from cola_sweep.precision import choose
     from cola_sweep.replay import TrialLogger
     from cola_sweep.trainer import make_trainer
@@ -81,7 +82,7 @@ def train(run: "wandb.Run", config: TrialConfig, checkpoint: "Checkpoint", corpu
     pl.seed_everything(config.seed, workers=True, verbose=False)
     tokenizer = load_tokenizer(checkpoint)
     data = ColaDataModule(config, corpus, tokenizer)
-    weights = class_weights(config.class_weights, corpus.train.labels)
+    weights = class_weights(config.class_weights, data.train_table["labels"])
     model = AcceptabilityModel(load_encoder(checkpoint, config.dropout), config, corpus.valid.domains, weights)
     batches = len(data.train_dataloader())
     define_metrics(run)
@@ -107,35 +108,40 @@ def train(run: "wandb.Run", config: TrialConfig, checkpoint: "Checkpoint", corpu
         ]
         trainer = make_trainer(config, batches, folder, logger, reactions, bf16=precision.name == "bf16")
         device = trainer.strategy.root_device
-        compiled = should_compile(config.compile, device.type, batches * config.epochs)
-        if compiled:  # in place: names and class of what is saved stay the same
-            model.encoder.compile(dynamic=True)
+        compiled = compile_encoder(model.encoder, config.compile, device.type, batches * config.epochs)
         source = provenance.describe(config, checkpoint, corpus, device) | precision.facts() | {"compiled": compiled}
         provenance.record(run, config, source)
 
         stop.deferred = True
+        sizes = f"batch_size {config.batch_size}, eval_batch_size {config.eval_batch_size}"
         try:
-            with memory_failures(f"batch_size {config.batch_size}, eval_batch_size {config.eval_batch_size}"):
+            # Ours, and Lightning's own answer to a signal: `stop` has seen it, and will know who asked.
+            with suppress(Stopped, SystemExit), memory_failures(sizes):
                 trainer.fit(model, data, ckpt_path=begun.checkpoint, weights_only=True)
-        except (Stopped, SystemExit):
-            pass  # ours, and Lightning's own answer to a signal: `stop` has seen it, and will know who asked
         finally:
             if not trainer.fit_loop.done and is_preempted(run, stop):
                 run.mark_preempting()
                 send(run, folder)
             else:
                 run.log(cost.totals())
-                if best_epoch.best and best_epoch.model:
-                    log_best(run, best_epoch.best, corpus.valid)
-                    if in_sweep() and stop.is_pressing:
-                        print("model: not kept, its upload may take longer than the agent waits")
-                    else:
-                        keep_model(run, best_epoch.best, best_epoch.model, config.keep_models)
+                keep_best(run, best_epoch, corpus, config.keep_models, stop)
         stop.check()
         if trainer.interrupted or best_epoch.best is None:
             logged = ", ".join(sorted(trainer.callback_metrics)) or "nothing"
             raise TrialFailed(f"ended without {OBJECTIVE}; logged {logged}")
         past.leave(run, config.to_mapping(), source, trainer.current_epoch, best_epoch.model)
+
+
+def keep_best(run: "wandb.Run", best_epoch: "BestEpoch", corpus: "Corpus", keep_models: int, stop: StopRequest) -> None:
+    """Charts, tables and the model of the best epoch, if there was one."""
+    from cola_sweep.artifacts import keep_model
+
+    if best_epoch.best and best_epoch.model:
+        log_best(run, best_epoch.best, corpus.valid)
+        if in_sweep() and stop.is_pressing:
+            print("model: not kept, its upload may take longer than the agent waits")
+        else:
+            keep_model(run, best_epoch.best, best_epoch.model, keep_models)
 
 
 def entry() -> int:

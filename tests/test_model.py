@@ -17,11 +17,11 @@ from cola_sweep.model import (
     LONG_TRIAL,
     AcceptabilityModel,
     class_weights,
+    compile_encoder,
     finish_first_token_only,
     load_model,
     pool,
     save_model,
-    should_compile,
 )
 from tests.conftest import WORDS
 
@@ -88,12 +88,13 @@ def test_mean_pooling_and_unknown_architectures_keep_all_tokens(checkpoint: Chec
 
 
 def test_balanced_weights_let_both_classes_count_alike() -> None:
-    weights = class_weights("balanced", [1, 1, 1, 0])
+    labels = torch.tensor([1, 1, 1, 0])
+    weights = class_weights("balanced", labels)
     assert weights is not None
     assert weights.tolist() == pytest.approx([2.0, 2 / 3])
-    assert weights[[1, 1, 1, 0]].mean() == pytest.approx(1.0)
-    assert class_weights("balanced", [1, 1])[1] == 1 / 2  # type: ignore[index]
-    assert class_weights("none", [1, 1, 1, 0]) is None
+    assert weights[labels].mean() == pytest.approx(1.0)
+    assert class_weights("balanced", torch.tensor([1, 1]))[1] == 1.0  # type: ignore[index]
+    assert class_weights("none", labels) is None
 
 
 def test_the_training_loss_is_weighted_by_class_and_smoothed(checkpoint: Checkpoint) -> None:
@@ -184,16 +185,19 @@ def test_batches_that_are_accumulated_are_one_larger_batch(checkpoint: Checkpoin
 
 
 @pytest.mark.parametrize(
-    ("how", "device", "batches", "compiles"),
+    ("how", "device", "batches", "compiled"),
     [
-        ("auto", "cpu", 10**6, False), ("auto", "cuda", LONG_TRIAL, True), ("auto", "cuda", LONG_TRIAL - 1, False),
-        ("on", "cpu", 1, True), ("off", "cuda", 10**6, False),
+        ("auto", "cpu", 10**6, []), ("auto", "cuda", LONG_TRIAL, [None]), ("auto", "cuda", LONG_TRIAL - 1, []),
+        ("on", "cpu", 1, [None]), ("off", "cuda", 10**6, []), ("graphs", "cuda", 1, ["reduce-overhead"]),
     ],
 )  # fmt: skip
 def test_an_encoder_is_compiled_by_itself_only_for_a_long_trial_on_a_gpu(
-    how: Any, device: str, batches: int, compiles: bool
+    how: Any, device: str, batches: int, compiled: list[str | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert should_compile(how, device, batches) is compiles
+    modes = []
+    monkeypatch.setattr(nn.Module, "compile", lambda module, *, dynamic, mode: modes.append(mode))
+    assert compile_encoder(nn.Linear(1, 1), how, device, batches) is bool(compiled)
+    assert modes == compiled
 
 
 def test_the_trials_dropout_reaches_encoder_and_head(checkpoint: Checkpoint) -> None:
@@ -231,7 +235,7 @@ def test_a_compiled_encoder_is_saved_as_any_other(
     sentences = batch(checkpoint, "the cat sees the dog .", "sees the cat")
     with torch.inference_mode():
         plain = model(sentences)
-        model.encoder.compile(dynamic=True)
+        assert compile_encoder(model.encoder, "on", "cpu", 1)
         assert torch.equal(model(sentences), plain)
         assert compiled
         save_model(model, load_tokenizer(checkpoint), tmp_path)
