@@ -50,6 +50,8 @@ CHECKPOINT_SECONDS = 1.0
 MOST_UNKNOWN = 1000
 # Requests wait for the one writer or for a suggestion in these; more would only wait elsewhere.
 THREADS = 32
+# Pages are made in few of their own: however many are open, what logs and polls has its share of the machine.
+PAGE_THREADS = 3
 
 
 def create_app(store: Store, blobs: Blobs, *, search_seed: int | None = None, provisioning: bool = False) -> Starlette:
@@ -78,6 +80,7 @@ def create_app(store: Store, blobs: Blobs, *, search_seed: int | None = None, pr
                 task.cancel()
             await asyncio.gather(*ticking, return_exceptions=True)
             await preparing
+            app.state.page_threads.shutdown()
             unknown.save()
 
     routes = [
@@ -95,6 +98,7 @@ def create_app(store: Store, blobs: Blobs, *, search_seed: int | None = None, pr
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _refuse})
     app.state.unknown = unknown
     app.state.curves = CurveCache()
+    app.state.page_threads = ThreadPoolExecutor(PAGE_THREADS, "page")
     app.add_middleware(
         Door,
         store=store,

@@ -4,6 +4,7 @@ import json
 import re
 from base64 import b64decode
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
@@ -139,7 +140,7 @@ def test_curves_have_their_axes_and_bring_only_what_is_new(
     answer = client.get(f"/data{address}/curves{query}")
     body = answer.json()
     assert body["axes"] == ["_step", "_runtime", "_timestamp", "epoch"]
-    assert {key: sum(curve["buckets"], []) for key, curve in body["curves"].items()} == {
+    assert {key: [*chain.from_iterable(curve["buckets"])] for key, curve in body["curves"].items()} == {
         "train/loss": [[0, 2.0, 1.5, None, 0], [1, "NaN", 2.5, None, 1], [2, 1.0, 3.5, None, 1]],
         "valid/mcc": [[1, 0.5, 2.5, None, 1]],
         "absent": [],

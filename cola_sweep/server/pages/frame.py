@@ -120,10 +120,7 @@ def not_here(request: Request, error: HTTPException) -> Response:
 def view(path: str, build: Callable[[Request], Page]) -> Route:
     """The route of a page."""
 
-    async def endpoint(request: Request) -> Response:
-        return await asyncio.to_thread(lambda: render(request, build(request)))
-
-    return Route(path, endpoint)
+    return _made(path, lambda request: render(request, build(request)))
 
 
 def feed(path: str, build: Callable[[Request], Feed]) -> Route:
@@ -137,10 +134,7 @@ def feed(path: str, build: Callable[[Request], Feed]) -> Route:
             return Response(status_code=304, headers=headers)
         return Json(found.make(), headers=headers)
 
-    async def endpoint(request: Request) -> Response:
-        return await asyncio.to_thread(answer, request)
-
-    return Route(path, endpoint)
+    return _made(path, answer)
 
 
 def action(path: str, do: Callable[[Request, Mapping[str, str]], str | Response]) -> Route:
@@ -166,6 +160,15 @@ async def form_fields(request: Request) -> dict[str, str]:
     """The fields of a submitted form, the last value of each."""
     text = (await read_body(request, FORM_LIMIT)).decode(errors="replace")
     return {name: values[-1] for name, values in parse_qs(text).items()}
+
+
+def _made(path: str, answer: Callable[[Request], Response]) -> Route:
+    """A route that is answered in a thread of the pages'."""
+
+    async def endpoint(request: Request) -> Response:
+        return await asyncio.get_running_loop().run_in_executor(request.app.state.page_threads, answer, request)
+
+    return Route(path, endpoint)
 
 
 def _token(request: Request) -> str:
