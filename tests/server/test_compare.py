@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 from cola_sweep.server.comparison import Row, beside, disagreements
 from cola_sweep.server.context import Context
 from cola_sweep.server.pages.compare import MOST
-from cola_sweep.server.store import files, projects, runs, streams
+from cola_sweep.server.store import files, projects, runs, streams, sweeps
 from cola_sweep.server.tables import BadTable, Table
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -83,6 +83,30 @@ def test_less_than_two_runs_are_asked_for_more(get: Any, query: str) -> None:
     text = get(query)
     assert len(re.findall(r'type="checkbox"', text)) == 4
     assert set(re.findall(r'value="(\w+)"[^>]* checked', text)) == set(re.findall(r"run=(\w+)", query))
+
+
+def test_runs_are_chosen_by_what_their_sweeps_are_after(get: Any, context: Context) -> None:
+    def shown() -> tuple[list[str], list[str]]:
+        text = re.sub(r"</?span[^>]*>", "", get(""))
+        heads, cells = (
+            re.findall(rf"{before}([^<]*)</", text) for before in ('"col" class="number">', '<td class="number">')
+        )
+        return heads, sorted(cells)
+
+    assert shown() == (["valid/mcc"], ["", "0", "0.125", "0.25"])
+    project = projects.ensure(context.store, context.user.name, "p q")
+    space = f"{{method: random, metric: {{name: '{HOSTILE}', goal: minimize}}, parameters: {{x: {{min: 0, max: 1}}}}}}"
+    sweep = sweeps.create(context.store, project.id, "s", config=space, method="random", state="RUNNING", seed=1)
+    summary = json.dumps({HOSTILE: {"min": 0.0625}})
+    runs.create(
+        context.store, project.id, "s1", state="running", display_name="s1", sweep_id=sweep.id, summary_json=summary
+    )
+    hostile = HOSTILE.replace("<", "&lt;").replace(">", "&gt;")
+    assert shown() == (
+        ["Metric"], ["", f"{hostile} 0.0625", "valid/mcc 0", "valid/mcc 0.125", "valid/mcc 0.25"]
+    )  # fmt: skip
+    assert "s1" in get("sweep=s")
+    assert hostile in get("sweep=s&choose=1")
 
 
 def test_too_many_runs_are_refused_with_a_sentence(get: Any, context: Context) -> None:

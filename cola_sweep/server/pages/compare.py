@@ -23,7 +23,7 @@ from cola_sweep.server.store import runs
 from cola_sweep.server.store.projects import Project
 from cola_sweep.server.store.runs import Run
 from cola_sweep.server.tables import BadTable
-from cola_sweep.server.trials import plain
+from cola_sweep.server.trials import metric_value, plain
 
 MOST = 8  # runs, as many as there are colours
 CHOICE = 200  # runs to choose from, the newest
@@ -83,21 +83,27 @@ def _head(project: Project, address: str, chosen: Sequence[Run], at: int) -> dic
 
 
 def _choice(request: Request, project: Project, names: list[str], wrong: str) -> dict[str, Any]:
-    """The newest runs, of one sweep if the address names it."""
-    sweep = request.query_params.get("sweep", "")
+    """The newest runs, of one sweep if the address names it, each with its value of what its sweep is after."""
+    store, sweep = request.state.store, request.query_params.get("sweep", "")
     only = {"sweep": [sweep]} if sweep else None
-    newest = runs.select(request.state.store, project.id, only, newest_first=True, limit=CHOICE)
-    rows = [
-        {
+    newest = runs.select(store, project.id, only, newest_first=True, limit=CHOICE)
+    of_sweeps = {run.sweep_id: run for run in newest}
+    metrics = {sweep_id: searched(store, run)[0] for sweep_id, run in of_sweeps.items()}
+    rows = []
+    for run in newest:
+        value = metric_value(run.summary_json, metrics[run.sweep_id])
+        rows.append({
             "name": run.name,
             "link": Link(run.display_name, in_project(project, "runs", run.name)),
             "state": run.state,
+            "metric": metrics[run.sweep_id].name,
+            "value": "" if value is None else tables.text(value),
             "since": run.created_at,
             "checked": run.name in names,
-        }
-        for run in newest
-    ]
-    return {"runs": rows, "count": runs.count(request.state.store, project.id, only), "most": MOST, "wrong": wrong}
+        })  # fmt: skip
+    named = {row["metric"] for row in rows if row["value"]}
+    count = runs.count(store, project.id, only)
+    return {"runs": rows, "metrics": sorted(named), "count": count, "most": MOST, "wrong": wrong}
 
 
 def _config(run: Run) -> dict[str, Any]:
