@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cola_sweep import kept, past, sources, sweep_rules
 from cola_sweep.document import parse
 from cola_sweep.errors import UserError
-from cola_sweep.expected import expectation
+from cola_sweep.expected import alike, expectation
 from cola_sweep.parameters import Finding
 from cola_sweep.space import SweepSpec, file_text, read_mapping
 
@@ -35,7 +35,7 @@ def main(args: argparse.Namespace) -> int:
     if not files:
         raise UserError(f"{SWEEPS}/", rule="holds no sweep file", fix="name the files to check")
     seen = past.trials(past.default_file(), kept.default_folder())
-    failed = False
+    failed = untimed = False
     for file in files:
         spec, found = examine(file)
         for finding in found:
@@ -44,6 +44,12 @@ def main(args: argparse.Namespace) -> int:
             failed = True
         else:
             print(f"{file}: ok: {expectation(spec, seen, _probed(file, spec) if args.probe else None)}")
+            untimed = untimed or not alike(spec, seen)
+    if untimed and not args.probe:
+        print(
+            "note: how long trials take is known once like ones have finished; --probe times a few steps",
+            file=sys.stderr,
+        )
     return 2 if failed else 0
 
 

@@ -241,10 +241,13 @@ def test_exit_codes_and_output(file: Path, capsys: pytest.CaptureFixture[str]) -
     out, err = capsys.readouterr()
     assert out == f"{file}: ok: at most 1 trial\n"
     assert err.startswith(f"warning: {file}:4: ")
+    assert err.splitlines()[1:] == [
+        "note: how long trials take is known once like ones have finished; --probe times a few steps"
+    ]
     file.write_text(f"{HEAD}parameters: {{lrr: {{value: 1.0}}}}\n{TRIAL}")
     assert main(Namespace(files=[file], probe=False)) == 2
     out, err = capsys.readouterr()
-    assert (out, err.startswith(f"error: {file}:4: ")) == ("", True)
+    assert (out, err.startswith(f"error: {file}:4: "), err.count("\n")) == ("", True, 1)
 
 
 def test_all_files_are_checked_without_anything_heavy() -> None:
