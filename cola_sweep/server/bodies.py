@@ -9,6 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from cola_sweep.server import texts
+
 
 async def read_json(request: Request, limit: int) -> dict[str, Any]:
     """The JSON object in a request body of at most `limit` bytes, unpacked if it came gzipped.
@@ -26,8 +28,8 @@ def json_object(body: bytes) -> dict[str, Any]:
         HTTPException: 400, not JSON, or not an object.
     """
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        value = texts.parsed(body)
+    except ValueError as error:
         raise HTTPException(400, f"the body is not JSON: {error}") from None
     if not isinstance(value, dict):
         raise HTTPException(400, "the body is not a JSON object")

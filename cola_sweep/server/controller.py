@@ -7,7 +7,7 @@ We answer in the sweep's `scheduler` JSON: `{"scheduled": [{"id": s, "runid": ru
 import json
 from typing import Any
 
-from cola_sweep.server import dispatch, states
+from cola_sweep.server import dispatch, states, texts
 from cola_sweep.server.graphql import Refused
 from cola_sweep.server.store import Store, runs, sweeps
 from cola_sweep.server.store.sweeps import Sweep
@@ -22,7 +22,7 @@ def obey(store: Store, sweep: Sweep, text: str) -> None:
         Refused: the text is not such JSON.
     """
     try:
-        orders, answers = json.loads(text), json.loads(sweep.scheduler or "{}")
+        orders, answers = texts.parsed(text), json.loads(sweep.scheduler or "{}")
         schedule = [(str(entry["id"]), entry["data"]["args"]) for entry in orders.get("schedule") or []]
         stopped = [str(name) for name in orders.get("earlystop") or []]
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -1,11 +1,12 @@
 """Execute the GraphQL operations of the wandb client over plain Python resolvers.
 
 There is no declared schema: the client never asks for one, each of its releases asks for other
-fields, and W&B publishes none. graphql-core parses; this module resolves a field of an object by
+fields, and W&B publishes none; what is sent has types, see `input_types`. graphql-core parses; this module
+resolves a field of an object by
 
-1. a key of a dict, which is an answer made whole;
-2. else a resolver registered for (type, field), the type being `__typename` of a dict or else the
-   name of the object's class: `Run`, `Sweep`, ...;
+1. a key of a dict, which is an answer made whole: its type, `__typename`, is for the client alone;
+2. else a resolver registered for (type, field), the type being `Query`, `Mutation` or the name of the
+   object's class: `Run`, `Sweep`, ...;
 3. else the attribute of the same name in snake case: `displayName` reads `display_name`;
 4. else null, and the pair is counted in `Unknown`, so that gaps show instead of breaking a client.
 
@@ -25,30 +26,28 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, cast
 
-from graphql import GraphQLSyntaxError, OperationType, Undefined, parse, value_from_ast_untyped
+from graphql import GraphQLSyntaxError, Undefined, parse, value_from_ast_untyped
 from graphql.language import (
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
     InlineFragmentNode,
-    ListTypeNode,
-    NamedTypeNode,
-    NonNullTypeNode,
     OperationDefinitionNode,
     SelectionSetNode,
-    TypeNode,
 )
 
+from cola_sweep.server import input_types
+from cola_sweep.server.input_types import Unfit
 from cola_sweep.server.names import ReservedName
-from cola_sweep.server.store.failures import ill_typed, transient
+from cola_sweep.server.store.failures import transient
 
 log = logging.getLogger(__name__)
 
 Args = dict[str, Any]
 Resolver = Callable[[Any, Any, Args], Any]
 
-_LARGEST = 2**63  # what a column takes, and what the client's Int64 holds, is below
+_ROOTS = ("Query", "Mutation")
 
 # Types that a fragment on another type's name reaches too.
 SUPERTYPES: Mapping[str, frozenset[str]] = {
@@ -67,18 +66,6 @@ class HttpRefusal(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
-
-
-class Input(dict[str, Any]):
-    """Arguments, or an object among them, as the client gave them: what is read as if it had to be there is asked for.
-
-    >>> Input(name="a")["id"]
-    Traceback (most recent call last):
-    cola_sweep.server.graphql.Refused: the input lacks `id`
-    """
-
-    def __missing__(self, name: str) -> Any:
-        raise Refused(f"the input lacks `{name}`")
 
 
 class Resolvers:
@@ -130,12 +117,12 @@ def execute(
         operation, fragments = _select(_parsed(text), operation_name)
     except (GraphQLSyntaxError, Refused) as error:
         return Answer(errors=[{"message": str(error)}])
-    root = {OperationType.MUTATION: "Mutation", OperationType.QUERY: "Query"}.get(operation.operation)
-    if root is None:
+    root = operation.operation.value.capitalize()
+    if root not in _ROOTS:
         return Answer(errors=[{"message": "subscriptions are not served"}])
     try:
         values = _variables(operation, variables or {})
-    except Refused as error:
+    except Unfit as error:
         return Answer(errors=[{"message": str(error)}])
     execution = _Execution(resolvers, context, fragments, values, Answer())
     execution.answer.data = execution.object({"__typename": root}, [operation.selection_set], ())
@@ -168,46 +155,19 @@ def _select(
 def _variables(operation: OperationDefinitionNode, given: Mapping[str, Any]) -> dict[str, Any]:
     """Values for declared variables: given, else the default; the rest stay absent, which is not null.
 
+    Inputs of mutations are looked at where they are used, in whatever pieces they come.
+
     Raises:
-        Refused: a value cannot be of its declared type.
+        Unfit: a value cannot be of its declared type.
     """
     values = {}
     for definition in operation.variable_definitions or ():
         name = definition.variable.name.value
         if name in given:
-            values[name] = _fitted(given[name], definition.type, f"${name}")
+            values[name] = input_types.fitted(given[name], definition.type, f"${name}", {})
         elif definition.default_value is not None:
             values[name] = value_from_ast_untyped(definition.default_value)
     return values
-
-
-# What JSON may hold for the types that GraphQL and W&B know; others are an input's, whose parts nobody declares.
-_SCALARS: Mapping[str, tuple[type, ...]] = {
-    "Boolean": (bool,),
-    "Float": (int, float),
-    "ID": (str, int),
-    "Int": (int,),
-    "Int64": (int,),
-    "JSONString": (str,),
-    "String": (str,),
-}
-
-
-def _fitted(value: Any, wanted: TypeNode, where: str) -> Any:
-    """A variable's value as its declared type has it: one where a list is wanted is a list of one."""
-    if isinstance(wanted, NonNullTypeNode):
-        return _fitted(value, wanted.type, where)
-    if value is None:
-        return None
-    if isinstance(wanted, ListTypeNode):
-        return [_fitted(item, wanted.type, where) for item in (value if isinstance(value, list) else [value])]
-    name = cast(NamedTypeNode, wanted).name.value
-    kinds = _SCALARS.get(name, (object,))
-    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds and object not in kinds):
-        raise Refused(f"{where} must be of type {name}, got {value!r:.100}")
-    if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
-        raise Refused(f"{where} must be a number of 64 bits, got {value!r:.100}")
-    return value
 
 
 @dataclass(frozen=True)
@@ -245,15 +205,12 @@ class _Execution:
             value = self._resolve(parent, type_name, nodes[0])
         except HttpRefusal:
             raise
-        except (Refused, ReservedName) as error:
+        except (Refused, Unfit, ReservedName) as error:
             self.answer.errors.append({"message": str(error), "path": list(path)})
             return None
         except Exception as error:
             if transient(error):
                 raise
-            if ill_typed(error):
-                self.answer.errors.append({"message": f"a value of the wrong type: {error}", "path": list(path)})
-                return None
             log.exception("%s.%s failed", type_name, nodes[0].name.value)
             message = f"the server failed on {type_name}.{nodes[0].name.value}: {error!r}"
             self.answer.errors.append({"message": message, "path": list(path)})
@@ -273,10 +230,13 @@ class _Execution:
             return type_name
         if isinstance(parent, Mapping) and name in parent:
             return parent[name]
-        if resolver := self.resolvers.get(type_name, name):
+        whole = isinstance(parent, Mapping) and type_name not in _ROOTS
+        if not whole and (resolver := self.resolvers.get(type_name, name)):
             args = _present({a.name.value: self._value(a.value) for a in node.arguments or ()})
-            if type_name == "Mutation" and not isinstance(args.get("input", {}), dict):
-                raise Refused(f"`input` must be an object, got {args['input']!r:.100}")
+            if type_name == "Mutation":
+                args["input"] = input_types.of_mutation(name, args.get("input"))
+            else:
+                args = input_types.arguments(args)
             return resolver(self.context, parent, args)
         if not isinstance(parent, Mapping) and hasattr(parent, snake_case(name)):
             return getattr(parent, snake_case(name))
@@ -315,9 +275,9 @@ def _applies(condition: Any, type_name: str) -> bool:
 
 
 def _present(value: Any) -> Any:
-    """Drop what an absent variable left inside an input object, and make objects `Input`."""
+    """Drop what an absent variable left inside an input object."""
     if isinstance(value, dict):
-        return Input({k: _present(v) for k, v in value.items() if v is not Undefined})
+        return {k: _present(v) for k, v in value.items() if v is not Undefined}
     if isinstance(value, list):
         return [_present(v) for v in value if v is not Undefined]
     return value

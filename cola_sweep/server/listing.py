@@ -9,7 +9,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from cola_sweep.server import connections, query
+from cola_sweep.server import connections, query, texts
 from cola_sweep.server.graphql import Args, Refused, snake_case
 
 T = TypeVar("T")
@@ -78,7 +78,7 @@ def _cursor(value: Any, number: int) -> str:
 
 def _place(cursor: str) -> tuple[Any, int]:
     try:
-        value, number = json.loads(b64decode(cursor, validate=True))
+        value, number = texts.parsed(b64decode(cursor, validate=True))
         return value, int(number)
     except (ValueError, TypeError):
         raise Refused(f"{cursor!r} is not a cursor of this list") from None

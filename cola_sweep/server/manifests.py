@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cola_sweep.server import texts
+
 
 class BadManifest(ValueError):
     """These bytes are not a manifest."""
@@ -80,7 +82,7 @@ def parse(data: bytes) -> Manifest:
         BadManifest: not JSON, no `contents`, an entry without a digest, or a stored file whose digest is no MD5.
     """
     try:
-        document = json.loads(data)
+        document = texts.parsed(data)
     except ValueError as error:
         raise BadManifest(f"the manifest is not JSON: {error}") from None
     contents = document.pop("contents", None) if isinstance(document, dict) else None

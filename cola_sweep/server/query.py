@@ -11,7 +11,6 @@ True
 True
 """
 
-import json
 import math
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from cola_sweep.server import texts
 from cola_sweep.server.graphql import snake_case
 from cola_sweep.server.paths import MISSING, lookup
 
@@ -64,7 +64,7 @@ def parse_filter(text: str | None) -> Filter:
     if not text:
         return {}
     try:
-        value = json.loads(text)
+        value = texts.parsed(text)
     except ValueError as error:
         raise BadQuery(f"filters are not JSON: {error}") from None
     if value is not None and not isinstance(value, dict):

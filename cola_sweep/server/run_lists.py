@@ -11,7 +11,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from cola_sweep.server import query
+from cola_sweep.server import query, texts
 from cola_sweep.server.connections import page
 from cola_sweep.server.graphql import Refused
 from cola_sweep.server.store import Store, runs
@@ -150,7 +150,7 @@ def _cursor(value: Any, run_id: int) -> str:
 
 def _place(cursor: str) -> tuple[Any, int]:
     try:
-        value, run_id = json.loads(b64decode(cursor, validate=True))
+        value, run_id = texts.parsed(b64decode(cursor, validate=True))
         if isinstance(run_id, int) and (value is None or isinstance(value, str | int | float)):
             return value, run_id
     except (binascii.Error, ValueError, TypeError):

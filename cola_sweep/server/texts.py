@@ -1,4 +1,4 @@
-"""JSON objects that clients send as texts, in the form in which they are kept. Pure.
+"""JSON that clients send as texts, and objects among it in the form in which they are kept. Pure.
 
 >>> read("the summary", '{"loss": 0.5}')
 ({'loss': 0.5}, '{"loss": 0.5}')
@@ -24,12 +24,24 @@ def read(what: str, text: str) -> tuple[dict[str, Any], str]:
     try:
         if _LONG.search(text):
             text = json.dumps(json.loads(text, parse_int=_whole))
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value = parsed(text)
+    except ValueError as error:
         raise ValueError(f"{what} is not JSON: {error}") from None
     if not isinstance(value, dict):
         raise ValueError(f"{what} is not a JSON object")
     return value, text
+
+
+def parsed(text: str | bytes) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: it is none, or nested more deeply than can be read.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def kept(text: str) -> str:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -16,11 +16,10 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from cola_sweep.server import auth, ids
-from cola_sweep.server import resolvers as package
 from cola_sweep.server.app import create_app
 from cola_sweep.server.blobs import Blobs
 from cola_sweep.server.context import Context
-from cola_sweep.server.resolvers import resolvers
+from cola_sweep.server.input_types import INPUTS
 from cola_sweep.server.store import Store, agents, files, projects, runs, streams, sweeps, users
 from cola_sweep.server.urls import Urls
 from tests.server.conftest import BASE, Clock
@@ -32,12 +31,6 @@ GRID = "{method: grid, metric: {name: m, goal: maximize}, parameters: {a: {value
 ROWS = [json.dumps({"_step": i, "m": i / 7, "name": "x"}) for i in range(5)]
 # Refusals; 422 is how the server says of anything but GraphQL that it failed, and no answer to expect.
 REFUSED = frozenset({400, 401, 403, 404, 405, 409, 410, 413, 415})
-SELECTION = """{ __typename id success inserted commands configValidationWarnings
-    bucket { id name displayName config sweepName historyLineCount project { id name entity { id name } } }
-    sweep { id name state config runs(first: 3) { edges { node { id name } } } } agent { id name state }
-    artifact { id state digest aliases { id alias } artifactSequence { id name latestArtifact { id } } }
-    files { name uploadUrl edges { node { name uploadUrl } } } project { id name } rewoundRun { id }
-    artifactManifest { id file { uploadUrl } } artifactMembership { id } artifactCollection { id name } }"""
 READ = """query Read($project: String!, $entity: String, $run: String, $sweep: String, $filters: JSONString,
         $order: String, $first: Int, $after: String, $specs: [JSONString!], $samples: Int, $names: [String!],
         $pattern: String, $min: Int64, $max: Int64, $agent: String) {
@@ -61,7 +54,7 @@ class Target:
 
     context: Context
     http: TestClient
-    bystanders: tuple[Any, ...] = ()
+    bystanders: tuple[Any, ...]
     requests: int = 0
 
     def graphql(self, text: str, variables: dict[str, Any]) -> str | None:
@@ -80,35 +73,44 @@ class Target:
             json.loads(answer.content, parse_constant=_no_constant)
         return None
 
-    def bystander(self) -> tuple[Any, ...]:
-        """Everything that is kept of the bystander's project, and how much there is of what nobody owns."""
-        store = self.context.store
-        project = projects.ensure(store, self.context.user.name, BYSTANDER)
-        kept: list[Any] = [project]
-        for run in runs.select(store, project.id):
-            lines = streams.history_texts(store, run.id)
-            kept += [run, lines, files.get(store, run.id, "kept.txt")]
-            kept.append(hashlib.md5(self.context.blobs.run_file(run.id, "kept.txt").read_bytes()).hexdigest())
-        for sweep in sweeps.of_project(store, project.id):
-            kept += [sweep, agents.of_sweep(store, sweep.id)]
-        return tuple(kept)
+
+def bystander(context: Context) -> tuple[Any, ...]:
+    """Everything that is kept of the bystander's project."""
+    store = context.store
+    project = projects.ensure(store, context.user.name, BYSTANDER)
+    kept: list[Any] = [project]
+    for run in runs.select(store, project.id):
+        lines = streams.history_texts(store, run.id)
+        kept += [run, lines, files.get(store, run.id, "kept.txt")]
+        kept.append(hashlib.md5(context.blobs.run_file(run.id, "kept.txt").read_bytes()).hexdigest())
+    for sweep in sweeps.of_project(store, project.id):
+        kept += [sweep, agents.of_sweep(store, sweep.id)]
+    return tuple(kept)
+
+
+def over(folder: Path) -> Context:
+    """What a resolver gets of a server over a folder. Its clock stands still: nobody falls silent, ever."""
+    clock = Clock()
+    store = Store(folder / "server.db", clock)
+    return Context(store, Blobs(folder), Urls(BASE, auth.secret(store), clock), users.first(store))
 
 
 @contextmanager
 def target(folder: Path) -> Iterator[Target]:
     """A server over an empty folder with two projects alike: one to ask about, one that nobody asked about."""
-    clock = Clock()  # that stands still: nobody falls silent, however long it takes
-    store = Store(folder / "server.db", clock)
-    context = Context(store, Blobs(folder), Urls(BASE, auth.secret(store), clock), users.first(store))
-    for name in (OWN, BYSTANDER):
-        _fill(context, name)
-    app = create_app(store, context.blobs)
+    context = over(folder)
+    fill(context)
+    app = create_app(context.store, context.blobs)
     with TestClient(app, base_url=BASE, follow_redirects=False, raise_server_exceptions=False) as http:
         http.auth = ("api", context.user.api_key)
-        made = Target(context, http)
-        made.bystanders = made.bystander()
-        yield made
-    store.close()
+        yield Target(context, http, bystander(context))
+    context.store.close()
+
+
+def fill(context: Context) -> None:
+    """The two projects."""
+    for name in (OWN, BYSTANDER):
+        _fill(context, name)
 
 
 def _fill(context: Context, name: str) -> None:
@@ -168,44 +170,16 @@ JSON = st.recursive(
 
 
 @cache
-def vocabulary() -> list[str]:
-    """Every key that a resolver looks for in its input."""
-    found: set[str] = set()
-    for path in Path(package.__file__).parent.glob("*.py"):
-        found |= set(re.findall(r"""(?:given|args|\w+)(?:\.get\(|\[)"([a-z]\w*)"[\])]""", path.read_text()))
-    return sorted(found)
+def inner() -> st.SearchStrategy[Any]:
+    """What is like a part of some mutation's input."""
+    names = sorted({name for fields in INPUTS.values() for name in fields})
+    return st.dictionaries(st.sampled_from(names), LEAF, max_size=4)
 
 
-@cache
-def inputs() -> st.SearchStrategy[Any]:
-    """The `input` of a mutation: known keys, plausible and nasty values."""
-    inner = st.dictionaries(st.sampled_from(vocabulary()), LEAF, max_size=4)
-    some = st.dictionaries(st.sampled_from(vocabulary()), LEAF | JSON | inner | st.lists(inner, max_size=2), max_size=8)
-    return st.builds(lambda usual, more: {**usual, **more}, USUAL, some) | JSON
-
-
-USUAL = st.fixed_dictionaries(
-    {},
-    optional={
-        "entityName": st.just(ME) | LEAF,
-        "projectName": st.just(OWN) | LEAF,
-        "modelName": st.just(OWN) | LEAF,
-        "name": st.sampled_from(["r0", "r1", "fresh"]) | LEAF,
-        "runName": st.just("r0") | LEAF,
-        "id": st.sampled_from([ids.encode(kind, 1) for kind in KINDS]) | LEAF,
-        "artifactID": st.just(ids.encode("Artifact", 1)) | LEAF,
-        "artifactCollectionName": st.just("things") | LEAF,
-        "artifactTypeName": st.just("dataset") | LEAF,
-        "config": st.sampled_from([GRID, '{"a": {"value": 1}}']) | LEAF,
-        "sweep": st.just(f"{OWN}-s") | LEAF,
-    },
-)
-
-
-def mutations() -> list[str]:
-    """Every mutation that is served, asked for with one input and more fields than it has."""
-    names = sorted(name for kind, name in resolvers._fields if kind == "Mutation")
-    return [f"mutation Fuzz($input: Any) {{ {name}(input: $input) {SELECTION} }}" for name in names]
+def inputs(good: Mapping[str, Any], fields: Iterable[str]) -> st.SearchStrategy[Any]:
+    """An input that is done, with some of its parts replaced, or others beside."""
+    other = st.dictionaries(st.sampled_from(sorted(fields)), LEAF | JSON | inner() | st.lists(inner(), max_size=2))
+    return other.map(lambda parts: {**good, **parts})
 
 
 def operations() -> list[tuple[str, list[str]]]:

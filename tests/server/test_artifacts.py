@@ -131,7 +131,7 @@ def test_a_commit_may_be_repeated_and_changes_nothing(api: Client) -> None:
         ({"metadata": "{"}, "JSON"),
         ({"artifactCollectionName": "a/b"}, "cannot name an artifact"),
         ({"artifactCollectionName": None}, "cannot name an artifact"),
-        ({"artifactCollectionName": 3}, "cannot name an artifact"),
+        ({"artifactCollectionName": 3}, "input.artifactCollectionName must be of type String"),
     ],
 )
 def test_a_create_that_cannot_be_leaves_nothing(api: Client, given: dict[str, Any], words: str) -> None:

@@ -15,9 +15,25 @@ from hypothesis import strategies as st
 
 from cola_sweep.server import ids
 from cola_sweep.server.app import MOST_UNKNOWN
+from cola_sweep.server.input_types import INPUTS, input_type
 from cola_sweep.server.store.settings import unknown_fields
 from tests.benchmarks.server import HEARTBEAT
-from tests.server.fuzzing import GRID, JSON, LEAF, ME, NASTY, OWN, READ, Target, inputs, mutations, operations, target
+from tests.server.fuzzing import (
+    GRID,
+    JSON,
+    LEAF,
+    ME,
+    NASTY,
+    OWN,
+    READ,
+    Target,
+    bystander,
+    inner,
+    inputs,
+    operations,
+    target,
+)
+from tests.server.mutations import GOOD, Server
 
 EXAMPLES = int(os.environ.get("COLA_SWEEP_FUZZ", "40"))
 fuzz = settings(
@@ -61,28 +77,40 @@ QUERY = st.dictionaries(
     | st.sampled_from(["-1", "99999999999999999999", "[", "-m"]),
     max_size=3,
 )
+REQUESTS = [st.tuples(st.just(name), inputs(good, INPUTS[input_type(name)])) for name, good in GOOD.items()]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     with target(tmp_path_factory.mktemp("fuzz")) as made:
         yield made
-        assert made.bystander() == made.bystanders, "a write went wrong"
+        assert bystander(made.context) == made.bystanders, "a write went wrong"
         print(f"{made.requests} requests")
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    made = Server(tmp_path_factory.mktemp("mutations"))
+    yield made
+    made.close()
+    print(f"{made.requests} mutations")
+
+
 @fuzz
-@given(text=st.sampled_from(mutations()), given_input=inputs())
-def test_mutations(server: Target, text: str, given_input: object) -> None:
-    assert server.graphql(text, {"input": given_input}) is None
-    assert server.bystander() == server.bystanders
+@given(
+    request=st.one_of([st.tuples(st.just(name), inputs(good, INPUTS[input_type(name)])) for name, good in GOOD.items()])
+)
+def test_mutations(alone: Server, request: tuple[str, object]) -> None:
+    """Those that are refused change nothing, and the others nothing of another's: `Server` looks."""
+    for said in alone.mutate(*request):
+        assert "the server failed" not in said
 
 
 @fuzz
 @given(operation=st.sampled_from(operations()), data=st.data())
 def test_operations_of_the_client(server: Target, operation: tuple[str, list[str]], data: st.DataObject) -> None:
     text, names = operation
-    values = st.fixed_dictionaries({}, optional={name: LEAF | JSON | inputs() for name in names})
+    values = st.fixed_dictionaries({}, optional={name: LEAF | JSON | inner() for name in names})
     assert server.graphql(text, data.draw(values)) is None
 
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from cola_sweep.server import dispatch, ids, names, run_lists
+from cola_sweep.server import dispatch, ids, names, run_lists, texts
 from cola_sweep.server.connections import page
 from cola_sweep.server.context import Context
 from cola_sweep.server.graphql import Args, HttpRefusal, Refused, Resolvers
@@ -46,7 +46,7 @@ def _of_sweep(context: Context, sweep: Sweep, args: Args) -> Args:
 
 @resolvers.field("Sweep", "agent")
 def _agent(context: Context, sweep: Sweep, args: Args) -> Agent | None:
-    return agents.by_name(context.store, sweep.id, args["agentName"])
+    return agents.by_name(context.store, sweep.id, args.get("agentName") or "")
 
 
 @resolvers.field("Agent", "id")
@@ -73,10 +73,10 @@ def _runs(context: Context, agent: Agent, args: Args) -> Args:
     )
 
 
-def _live(text: object) -> set[str]:
+def _live(text: str | None) -> set[str]:
     """The names in `runState`, `{name: true}`."""
     try:
-        state = json.loads(str(text)) if text else {}
+        state = texts.parsed(text) if text else {}
         return {str(name) for name, alive in state.items() if alive}
     except (ValueError, AttributeError):
         raise Refused("runState is not a JSON object") from None

@@ -19,7 +19,7 @@ resolvers = Resolvers()
 @resolvers.field("Mutation", "updateArtifact")
 def update_artifact(context: Context, parent: Any, args: Args) -> Args:
     given = args["input"]
-    artifact = _committed(context, given.get("artifactID"))
+    artifact = _committed(context, given["artifactID"])
     columns: Args = {}
     if given.get("description") is not None:
         columns["description"] = given["description"]
@@ -52,7 +52,7 @@ def delete_aliases(context: Context, parent: Any, args: Args) -> Args:
 
 @resolvers.field("Mutation", "deleteArtifact")
 def delete_artifact(context: Context, parent: Any, args: Args) -> Args:
-    artifact = _committed(context, args["input"].get("artifactID"))
+    artifact = _committed(context, args["input"]["artifactID"])
     with context.store.write():
         held = artifact_files.held(context.store, [artifact.id])
         artifacts.delete(context.store, artifact.id, with_aliases=bool(args["input"].get("deleteAliases")))
@@ -73,8 +73,8 @@ def link_artifact(context: Context, parent: Any, args: Args) -> Args:
 
 @resolvers.field("Mutation", "unlinkArtifact")
 def unlink_artifact(context: Context, parent: Any, args: Args) -> Args:
-    artifact = _committed(context, args["input"].get("artifactID"))
-    portfolio = identified(context, args["input"].get("artifactPortfolioID"))
+    artifact = _committed(context, args["input"]["artifactID"])
+    portfolio = identified(context, args["input"]["artifactPortfolioID"])
     if not isinstance(portfolio, ArtifactPortfolio):
         raise Refused(f"{portfolio.name!r} is where the artifact was logged: delete it rather than unlink it")
     with context.store.write():
@@ -103,10 +103,10 @@ def _committed(context: Context, text: object) -> Artifact:
 
 def _by_member(context: Context, given: Args) -> list[tuple[ArtifactCollectionMembership, list[str]]]:
     """The versions that an input's aliases are of, each with the aliases, in the order given."""
-    artifact = _committed(context, given.get("artifactID"))
+    artifact = _committed(context, given["artifactID"])
     members = {member.collection_id: member for member in memberships.of_artifact(context.store, artifact.id)}
     names: dict[int, list[str]] = defaultdict(list)
-    for each in given.get("aliases") or ():
+    for each in given["aliases"]:
         collection = named(context, each)
         if collection.id not in members:
             raise Refused(f"the artifact is no version of {collection.name!r}")

@@ -5,10 +5,9 @@ PUT of the files, createArtifactManifest again or updateArtifactManifest (with i
 manifest, commitArtifact.
 """
 
-import json
 from typing import Any
 
-from cola_sweep.server import artifact_bytes, ids, manifests
+from cola_sweep.server import artifact_bytes, ids, manifests, texts
 from cola_sweep.server.artifact_bytes import file_path, manifest_path
 from cola_sweep.server.context import Context
 from cola_sweep.server.graphql import Args, Refused, Resolvers
@@ -59,7 +58,7 @@ def create_artifact_manifest(context: Context, parent: Any, args: Args) -> Args:
         raise Refused(f"{given['type']!r} is not a type of artifact manifest")
     row = artifact_files.add_manifest(
         context.store,
-        pending(context, given.get("artifactID")).id,
+        pending(context, given["artifactID"]).id,
         kind,
         given.get("digest") or "",
         ids.decode(base, "Artifact") if base else None,
@@ -70,7 +69,7 @@ def create_artifact_manifest(context: Context, parent: Any, args: Args) -> Args:
 @resolvers.field("Mutation", "updateArtifactManifest")
 def update_artifact_manifest(context: Context, parent: Any, args: Args) -> Args:
     given = args["input"]
-    row = artifact_files.manifest(context.store, ids.decode(given.get("artifactManifestID"), "ArtifactManifest"))
+    row = artifact_files.manifest(context.store, ids.decode(given["artifactManifestID"], "ArtifactManifest"))
     if row is None:
         raise Refused("there is no such artifact manifest")
     pending(context, ids.encode("Artifact", row.artifact_id))
@@ -81,7 +80,7 @@ def update_artifact_manifest(context: Context, parent: Any, args: Args) -> Args:
 
 @resolvers.field("Mutation", "createArtifactFiles")
 def create_artifact_files(context: Context, parent: Any, args: Args) -> Args:
-    wanted = args["input"].get("artifactFiles") or []
+    wanted = args["input"]["artifactFiles"]
     uploads = {text: pending(context, text) for text in {each["artifactID"] for each in wanted}}
     try:
         files = [(uploads[each["artifactID"]], each["name"], manifests.md5_hex(each["md5"])) for each in wanted]
@@ -107,7 +106,7 @@ def create_artifact_files(context: Context, parent: Any, args: Args) -> Args:
 
 @resolvers.field("Mutation", "commitArtifact")
 def commit_artifact(context: Context, parent: Any, args: Args) -> Args:
-    artifact = _known(context, args["input"].get("artifactID"))
+    artifact = _known(context, args["input"]["artifactID"])
     if artifact.state == "PENDING":
         manifest_id, manifest, digest = _whole_manifest(context, artifact)
         if missing := artifact_bytes.missing_files(context.blobs, manifest):
@@ -119,7 +118,7 @@ def commit_artifact(context: Context, parent: Any, args: Args) -> Args:
 @resolvers.field("Mutation", "useArtifact")
 def use_artifact(context: Context, parent: Any, args: Args) -> Args:
     given = args["input"]
-    artifact = _known(context, given.get("artifactID"))
+    artifact = _known(context, given["artifactID"])
     project = projects.get(context.store, *_project_name(context, given))
     run_id = _run_id(context, project, given.get("runName")) if project else None
     if run_id is None:
@@ -186,7 +185,7 @@ def checked_metadata(text: str | None) -> str | None:
         Refused: it is not.
     """
     try:
-        value = None if text is None else json.loads(text)
+        value = None if text is None else texts.parsed(text)
     except ValueError as error:
         raise Refused(f"an artifact's metadata must be JSON: {error}") from None
     if value is not None and not isinstance(value, dict):

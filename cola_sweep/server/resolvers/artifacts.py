@@ -170,7 +170,7 @@ def _files(context: Context, parent: Artifact, args: Args) -> Args:
     if parent.state != "COMMITTED":
         raise Refused("the artifact is still being uploaded")
     names, first = args.get("names"), args.get("first")
-    limit = -1 if first is None else max(int(first), 0) + 1
+    limit = -1 if first is None else max(first, 0) + 1
     # The cursor of a file is its path: the list is in their order.
     found = artifact_files.page(context.store, parent.id, names=names, after=args.get("after") or "", limit=limit)
     connection = page([_file(context, parent, each) for each in found], first, lambda file: file["name"])

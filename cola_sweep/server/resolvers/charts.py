@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from cola_sweep.server import texts
 from cola_sweep.server.context import Context
 from cola_sweep.server.graphql import Args, Refused, Resolvers
 from cola_sweep.server.store import settings
@@ -17,15 +18,15 @@ def create_custom_chart(context: Context, parent: Any, args: Args) -> Args:
     given = args["input"]
     entity, name = given.get("entity") or context.user.name, given["name"]
     try:
-        spec = json.loads(given["spec"])
-    except (TypeError, ValueError, RecursionError) as error:
+        spec = texts.parsed(given["spec"])
+    except ValueError as error:
         raise Refused(f"the spec of chart {name!r} is not JSON: {error}") from None
     if not isinstance(spec, dict):
         raise Refused(f"the spec of chart {name!r} must be a JSON object, got {type(spec).__name__}")
     if len(given["spec"]) > LARGEST:
         raise Refused(f"the spec of chart {name!r} has {len(given['spec'])} bytes; it may have {LARGEST}")
-    if given.get("type") != "vega2":
-        raise Refused(f"a chart is of type 'vega2', got {given.get('type')!r}")
+    if given["type"] != "vega2":
+        raise Refused(f"a chart is of type 'vega2', got {given['type']!r}")
     settings.put(context.store, _setting(f"{entity}/{name}"), given["spec"])
     return {"chart": {"__typename": "CustomChart", "id": f"{entity}/{name}"}}
 

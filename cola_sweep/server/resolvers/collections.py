@@ -53,7 +53,7 @@ def named(context: Context, given: Args) -> ArtifactCollection:
     Raises:
         Refused: there is none.
     """
-    entity, name = given.get("entityName") or context.user.name, given.get("artifactCollectionName") or ""
+    entity, name = given.get("entityName") or context.user.name, given["artifactCollectionName"]
     project = projects.get(context.store, entity, given.get("projectName") or "")
     found = collections.named(context.store, project.id, name) if project else None
     if found is None:
@@ -242,7 +242,7 @@ def update(context: Context, parent: Any, args: Args) -> Args:
 
 @resolvers.field("Mutation", "moveArtifactSequence")
 def move(context: Context, parent: Any, args: Args) -> Args:
-    found = identified(context, args["input"].get("artifactSequenceID"))
+    found = identified(context, args["input"]["artifactSequenceID"])
     if not isinstance(found, ArtifactSequence):
         raise Refused(f"{found.name!r} is a portfolio: its type is that of what is linked to it")
     collections.move(context.store, found.id, args["input"]["destinationArtifactTypeName"])
@@ -251,7 +251,7 @@ def move(context: Context, parent: Any, args: Args) -> Args:
 
 @resolvers.field("Mutation", "deleteArtifactSequence")
 def delete_sequence(context: Context, parent: Any, args: Args) -> Args:
-    found = identified(context, args["input"].get("artifactSequenceID"))
+    found = identified(context, args["input"]["artifactSequenceID"])
     if not isinstance(found, ArtifactSequence):
         raise Refused(f"{found.name!r} is not a sequence")
     with context.store.write():
@@ -263,7 +263,7 @@ def delete_sequence(context: Context, parent: Any, args: Args) -> Args:
 
 @resolvers.field("Mutation", "deleteArtifactPortfolio")
 def delete_portfolio(context: Context, parent: Any, args: Args) -> Args:
-    found = identified(context, args["input"].get("artifactPortfolioID"))
+    found = identified(context, args["input"]["artifactPortfolioID"])
     if not isinstance(found, ArtifactPortfolio):
         raise Refused(f"{found.name!r} is not a portfolio")
     collections.delete(context.store, found.id)
@@ -273,14 +273,14 @@ def delete_portfolio(context: Context, parent: Any, args: Args) -> Args:
 @resolvers.field("Mutation", "createArtifactCollectionTagAssignments")
 def add_tags(context: Context, parent: Any, args: Args) -> Args:
     found = named(context, args["input"])
-    collections.add_tags(context.store, tag_names(args["input"].get("tags")), collection_id=found.id)
+    collections.add_tags(context.store, tag_names(args["input"]["tags"]), collection_id=found.id)
     return {"tags": collections.tags(context.store, collection_id=found.id)}
 
 
 @resolvers.field("Mutation", "deleteArtifactCollectionTagAssignments")
 def delete_tags(context: Context, parent: Any, args: Args) -> Args:
     found = named(context, args["input"])
-    collections.remove_tags(context.store, tag_names(args["input"].get("tags")), collection_id=found.id)
+    collections.remove_tags(context.store, tag_names(args["input"]["tags"]), collection_id=found.id)
     return {"success": True}
 
 

@@ -47,7 +47,7 @@ def delete_files(context: Context, parent: Any, args: Args) -> Args:
         found = [file for file in (files.by_id(context.store, number) for number in wanted) if file]
         for file in found:
             run = runs.by_id(context.store, file.run_id)
-            if project is not None and (run is None or run.project_id != int(project)):
+            if project is not None and (run is None or run.project_id != project):
                 raise Refused(f"file {file.name!r} is not of project {project}")
             files.remove(context.store, file.id)
     for file in found:
@@ -102,7 +102,7 @@ def _run(context: Context, given: Args) -> tuple[Run, list[str]]:
     run = runs.find(context.store, entity, given["projectName"], given["runName"])
     if run is None:
         raise Refused(f"there is no run {entity}/{given['projectName']}/{given['runName']}")
-    wanted = list(given.get("files") or ())
+    wanted = given["files"]
     for name in wanted:
         try:
             check_name(name)

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from cola_sweep.server import ids
+from cola_sweep.server import ids, texts
 from cola_sweep.server.connections import page
 from cola_sweep.server.console_lines import console_line
 from cola_sweep.server.context import Context
@@ -45,8 +45,7 @@ def _events_tail(context: Context, run: Run, args: Args) -> str:
 @resolvers.field("Run", "sampledHistory")
 def _sampled(context: Context, run: Run, args: Args) -> list[list[Any]]:
     """A list of rows for each spec: `{"keys": [...], "minStep", "maxStep" (both inclusive), "samples"}`."""
-    specs = args.get("specs") or []
-    return [_sampled_by(context, run, spec) for spec in ([specs] if isinstance(specs, str | dict) else specs)]
+    return [_sampled_by(context, run, spec) for spec in args.get("specs") or []]
 
 
 @resolvers.field("Run", "parquetHistory")
@@ -59,20 +58,20 @@ def _parquet(context: Context, run: Run, args: Args) -> Args:
 def _log_lines(context: Context, run: Run, args: Args) -> Args:
     """A page of console lines from `after` on, or the `last` ones."""
     if (last := args.get("last")) is not None:
-        lines = streams.console_tail(context.store, run.id, max(int(last), 0))
+        lines = streams.console_tail(context.store, run.id, max(last, 0))
         return page([_log_line(*line) for line in lines], None, _log_cursor)
     after, first = args.get("after"), args.get("first")
-    behind = ids.row(str(after)) if after else -1
+    behind = ids.row(after) if after else -1
     if behind is None:
         raise Refused(f"{after!r:.100} is not a cursor of console lines")
-    first = 10_000 if first is None else max(int(first), 0)
+    first = 10_000 if first is None else max(first, 0)
     lines = streams.console(context.store, run.id, after=behind, first=first + 1)
     return page([_log_line(*line) for line in lines], first, _log_cursor)
 
 
-def _sampled_by(context: Context, run: Run, spec: str | Args) -> list[Any]:
+def _sampled_by(context: Context, run: Run, spec: str) -> list[Any]:
     try:
-        wanted = json.loads(spec) if isinstance(spec, str) else spec
+        wanted = texts.parsed(spec)
     except ValueError:
         wanted = None
     if not isinstance(wanted, dict):

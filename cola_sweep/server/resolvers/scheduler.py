@@ -3,10 +3,9 @@
 It reads through the fields of `Sweep` and `Run`, stops runs by `stopRun` and ends by `upsertSweep`.
 """
 
-import json
 from typing import Any
 
-from cola_sweep.server import dispatch, ids, states
+from cola_sweep.server import dispatch, ids, states, texts
 from cola_sweep.server.context import Context
 from cola_sweep.server.graphql import Args, Refused, Resolvers
 from cola_sweep.server.resolvers import sweeps
@@ -19,8 +18,8 @@ def _enqueue(context: Context, parent: Any, args: Args) -> Args:
     """A pending run from here on. `id` answers with its name."""
     given = args["input"]
     try:
-        config = json.loads(str(given["config"]))
-    except (ValueError, RecursionError) as error:
+        config = texts.parsed(given["config"])
+    except ValueError as error:
         raise Refused(f"config is not JSON: {error}") from None
     if not isinstance(config, dict) or not all(isinstance(v, dict) and "value" in v for v in config.values()):
         raise Refused('config must be an object of {"value": ...}')

@@ -1,6 +1,5 @@
 """Sweeps: making and changing them, reading them with their runs."""
 
-import json
 import random
 from threading import Thread
 from typing import Any
@@ -11,7 +10,7 @@ from cola_sweep import sweep_rules
 from cola_sweep.document import parse
 from cola_sweep.errors import UserError
 from cola_sweep.points import count
-from cola_sweep.server import controller, dispatch, ids, names, run_lists, search, states, trials
+from cola_sweep.server import controller, dispatch, ids, names, run_lists, search, states, texts, trials
 from cola_sweep.server.context import Context
 from cola_sweep.server.graphql import Args, Refused, Resolvers
 from cola_sweep.server.listing import listing
@@ -184,13 +183,13 @@ def _changed(context: Context, sweep: Sweep, given: Args, spec: SweepSpec | None
 
 
 def _columns(given: Args) -> dict[str, Any]:
-    texts = {"displayName": "display_name", "description": "description", "scheduler": "scheduler"}
-    changes = {column: str(given[name]) for name, column in texts.items() if name in given}
+    columns = {"displayName": "display_name", "description": "description", "scheduler": "scheduler"}
+    changes = {column: given[name] for name, column in columns.items() if name in given}
     if "scheduler" in changes:
         try:
-            json.loads(changes["scheduler"])
-        except ValueError:
-            raise Refused("scheduler is not JSON") from None
+            texts.read("scheduler", changes["scheduler"])
+        except ValueError as error:
+            raise Refused(str(error)) from None
     return changes
 
 
