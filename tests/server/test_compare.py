@@ -1,3 +1,4 @@
+import html
 import json
 import re
 from typing import Any
@@ -86,27 +87,24 @@ def test_less_than_two_runs_are_asked_for_more(get: Any, query: str) -> None:
 
 
 def test_runs_are_chosen_by_what_their_sweeps_are_after(get: Any, context: Context) -> None:
-    def shown() -> tuple[list[str], list[str]]:
-        text = re.sub(r"</?span[^>]*>", "", get(""))
-        heads, cells = (
-            re.findall(rf"{before}([^<]*)</", text) for before in ('"col" class="number">', '<td class="number">')
-        )
-        return heads, sorted(cells)
+    def shown(query: str) -> tuple[list[str], list[str]]:
+        text = re.sub(r"</?span[^>]*>", "", get(query))
+        heads = re.findall(r'"col" class="number">([^<]*)</', text)
+        return heads, sorted(re.findall(r'<td class="number">([^<]*)</', text))
 
-    assert shown() == (["valid/mcc"], ["", "0", "0.125", "0.25"])
+    assert shown("") == (["valid/mcc"], ["", "0", "0.125", "0.25"])
     project = projects.ensure(context.store, context.user.name, "p q")
     space = f"{{method: random, metric: {{name: '{HOSTILE}', goal: minimize}}, parameters: {{x: {{min: 0, max: 1}}}}}}"
     sweep = sweeps.create(context.store, project.id, "s", config=space, method="random", state="RUNNING", seed=1)
-    summary = json.dumps({HOSTILE: {"min": 0.0625}})
-    runs.create(
-        context.store, project.id, "s1", state="running", display_name="s1", sweep_id=sweep.id, summary_json=summary
-    )
-    hostile = HOSTILE.replace("<", "&lt;").replace(">", "&gt;")
-    assert shown() == (
-        ["Metric"], ["", f"{hostile} 0.0625", "valid/mcc 0", "valid/mcc 0.125", "valid/mcc 0.25"]
-    )  # fmt: skip
-    assert "s1" in get("sweep=s")
-    assert hostile in get("sweep=s&choose=1")
+    for name, best in (("s1", 0.0625), ("s2", 0.5)):
+        summary = json.dumps({HOSTILE: {"min": best, "last": 1}})
+        runs.create(
+            context.store, project.id, name, state="running", display_name=name, sweep_id=sweep.id, summary_json=summary
+        )
+    name = html.escape(HOSTILE)
+    assert shown("sweep=s") == ([name], ["0.0625", "0.5"])
+    values = ["", f"{name} 0.0625", f"{name} 0.5", "valid/mcc 0", "valid/mcc 0.125", "valid/mcc 0.25"]
+    assert shown("") == (["Metric"], values)
 
 
 def test_too_many_runs_are_refused_with_a_sentence(get: Any, context: Context) -> None:
