@@ -9,8 +9,11 @@
 import json
 import math
 import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
+# Python reads some hundreds, less the deeper the call: what a request could leave must not stop a list of runs.
+_DEEPEST = 100
 _LONG = re.compile(r"\d{309}")  # the largest float has so many digits
 
 
@@ -23,7 +26,7 @@ def read(what: str, text: str) -> tuple[dict[str, Any], str]:
     text = kept(text)
     try:
         if _LONG.search(text):
-            text = json.dumps(json.loads(text, parse_int=_whole))
+            text = json.dumps(parsed(text, parse_int=_whole))
         value = parsed(text)
     except ValueError as error:
         raise ValueError(f"{what} is not JSON: {error}") from None
@@ -32,16 +35,31 @@ def read(what: str, text: str) -> tuple[dict[str, Any], str]:
     return value, text
 
 
-def parsed(text: str | bytes) -> Any:
+def parsed(text: str | bytes, parse_int: Callable[[str], Any] | None = None) -> Any:
     """The value of a JSON text.
 
     Raises:
-        ValueError: it is none, or nested more deeply than can be read.
+        ValueError: it is none, or nested so deeply that it could not be read again wherever it is needed.
     """
     try:
-        return json.loads(text)
+        value = json.loads(text, parse_int=parse_int)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    opened = text.count("[") + text.count("{") if isinstance(text, str) else text.count(b"[") + text.count(b"{")
+    if opened > _DEEPEST and _is_deep(value):
+        raise ValueError(f"it is nested more than {_DEEPEST} deep")
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [item for each in level for item in _items(each)]
+    return any(isinstance(each, dict | list) for each in level)
+
+
+def _items(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def kept(text: str) -> str:

@@ -153,7 +153,8 @@ NASTY = st.one_of(
     st.sampled_from(
         [
             "", "\0", "\ud800", "../../server.db", "/etc/passwd", "%", "a\nb", "'; DROP TABLE runs; --", "{",
-            "[[" * 600, '{"a":' * 600, "NaN", '{"$regex": "("}', '{"$where": 1}', '{"name": {"$in": 3}}', "x" * 20_000,
+            "[[" * 600, '{"a":' * 950 + "1" + "}" * 950, "[" * 5000 + "]" * 5000,
+            "NaN", '{"$regex": "("}', '{"$where": 1}', '{"name": {"$in": 3}}', "x" * 20_000,
             "\u202e", "1e400", '{"method": "grid"}', "method: grid\nparameters: {a: {values: []}}", "&a [*a]",
             "!!python/object:os.system x", '{"lr": NaN}', "99999999999999999999", "9" * 5000, f'{{"m": {10**400}}}',
             b64encode(f"Run:{'9' * 5000}".encode()).decode(), "UnVuOjk5OTk5OTk5OTk5OTk5OTk5OTk5", "UnVuOi0x",

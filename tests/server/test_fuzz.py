@@ -3,6 +3,7 @@
 `COLA_SWEEP_FUZZ=10000`, or `python -m tests.drills --fuzz 10000`, for as many examples of each kind.
 """
 
+import gzip
 import json
 import os
 import re
@@ -13,8 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cola_sweep.server import ids
-from cola_sweep.server.app import MOST_UNKNOWN
+from cola_sweep.server import app, ids
 from cola_sweep.server.input_types import INPUTS, input_type
 from cola_sweep.server.store.settings import unknown_fields
 from tests.benchmarks.server import HEARTBEAT
@@ -68,6 +68,7 @@ SWEEP = st.fixed_dictionaries(
         key: WORDS | JSON | st.dictionaries(WORDS | st.text(max_size=3), JSON | WORDS, max_size=3) for key in KEYS
     },
 )
+SMALL = 1000  # bytes of a body, where the limit is tried
 SEGMENT = st.sampled_from([OWN, ME, "runs", "sweeps", "r0", f"{OWN}-s", "login", "files", "..", "static"]) | st.text(
     st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8
 )
@@ -131,10 +132,10 @@ def test_documents_that_lead_nowhere(server: Target, text: str) -> None:
 
 def test_fields_that_nobody_knows_fill_no_table(server: Target) -> None:
     for part in range(3):
-        fields = " ".join(f"field{part}_{number}" for number in range(MOST_UNKNOWN // 2))
+        fields = " ".join(f"field{part}_{number}" for number in range(app.MOST_UNKNOWN // 2))
         assert server.graphql(f"{{ {fields} }}", {}) is None
     server.http.app.state.unknown.save()  # type: ignore[attr-defined]
-    assert len(unknown_fields(server.context.store)) == MOST_UNKNOWN
+    assert len(unknown_fields(server.context.store)) == app.MOST_UNKNOWN
 
 
 def test_what_is_fuzzed_is_there(server: Target) -> None:
@@ -175,6 +176,26 @@ def test_file_names_and_contents(server: Target, name: str, content: bytes, md5:
     got = server.http.get(path)
     assert got.status_code != 200 or put.status_code != 200 or got.content == content
     assert not list((server.context.blobs.root / "incoming").iterdir())
+
+
+@fuzz
+@given(sizes=st.lists(st.integers(0, 3 * SMALL // 2), min_size=1, max_size=4), packed=st.booleans())
+def test_sizes(server: Target, sizes: list[int], packed: bool) -> None:
+    """A body in pieces, of any sizes: as long as it may be it is taken whole, and longer not at all."""
+    stream = f"/files/{ME}/{OWN}/r0/file_stream"
+    body = json.dumps({"files": {"other": {"content": ["x" * size for size in sizes]}}}).encode()
+    sent = gzip.compress(body, mtime=0) if packed else body
+    pieces = iter([sent[: sizes[0]], sent[sizes[0] :]])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app, "FILE_STREAM_LIMIT", SMALL)
+        headers = {"content-encoding": "gzip"} if packed else {}
+        assert server.http.post(stream, content=pieces, headers=headers).status_code == (
+            413 if len(body) > SMALL else 200
+        )
+    path = f"/files/{ME}/{OWN}/r1/sizes.bin"
+    assert server.http.put(path, content=iter([b"x" * size for size in sizes])).status_code == 200
+    assert server.http.get(path).content == b"x" * sum(sizes)
+    server.requests += 3
 
 
 @fuzz
