@@ -133,7 +133,9 @@ def _parameter(where: str, parameter: Parameter) -> Iterator[Finding]:
                 fix = "list values, or let a scheduler with that source search"
                 yield Finding("error", place, error.got, f"only {STUDY} searches a range that stands here", fix)
                 continue
-            yield Finding("error", place, error.got, error.rule, error.fix)
+            in_the_file = bool(parameter.values) or unknown or value in (parameter.min, parameter.max)
+            rule = error.rule if in_the_file else f"is drawn from it, and {error.rule}"
+            yield Finding("error", place, error.got, rule, error.fix)
             if unknown or not parameter.values:
                 break
     if parameter.distribution in BOUNDED and parameter.min == parameter.max:

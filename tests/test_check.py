@@ -50,7 +50,10 @@ def test_every_sweep_of_ours_is_clean_but_for_what_is_not_installed(path: Path) 
         ("{lr: {mu: 0.1, sigma: 0.1}}", "parameters.lr: got -0.1"),
         ("{warmup: {distribution: beta, a: 1, b: 2}, epochs: {distribution: beta}}", "parameters.epochs: got 0.01"),
         ("{batch_size: {min: 8.0, max: 64.0}}", "must be a whole number; write for example 32"),
-        ("{epochs: {distribution: q_uniform, min: 1, max: 3, q: 0.5}}", "parameters.epochs: got 1.5; must be a whole"),
+        (
+            "{epochs: {distribution: q_uniform, min: 1, max: 3, q: 0.5}}",
+            "parameters.epochs: got 1.5; is drawn from it, and must be a whole",
+        ),
         ("{pooling: {values: [cls, max]}}", "parameters.pooling.values[1]: got 'max'; must be one of cls, mean"),
         ("{cell: {values: [{lr: 0.1}, {lr: fast}]}}", "parameters.cell.values[1].lr: got 'fast'; must be a finite"),
         ("{cell: {value: {a: {lrr: 1.0}}}}", "parameters.cell.lrr: got 1.0; no such key"),
