@@ -1,27 +1,27 @@
-"""Whole fits under Lightning: what logging adds to a step, and a GPU's epochs beside the tutorial's way.
+"""Fits under Lightning: what logging adds to a step, what is compiled, and a GPU's epochs beside the tutorial's way.
 
 Parts of `tests.benchmarks.training`. Reads /proc: Linux alone.
 """
 
-import dataclasses
 import os
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cola_sweep.data import ColaDataModule
-from cola_sweep.model import AcceptabilityModel
+from cola_sweep.config import Compile
+from cola_sweep.data import GPU_WIDTH_STEP, BatchLoader, ColaDataModule
+from cola_sweep.model import AcceptabilityModel, compile_encoder
 from cola_sweep.trainer import LOG_EVERY
 from tests.benchmarks.server import Row, serving
-from tests.benchmarks.setting import Padded, Setting, Trainee, environment, ratio
+from tests.benchmarks.setting import Batch, Padded, Setting, Trainee, environment, ratio
 from tests.system.conftest import client_env
 
 
@@ -141,7 +141,46 @@ class Epochs(pl.Callback):
         self.seconds.append(_now() - self._start)
 
 
-def gpu(setting: Setting, *, turns: int = 3, epochs: int = 3, compiled: Sequence[str] = ("off", "on")) -> list[Row]:
+def compiling(setting: Setting, *, turns: int = 1) -> list[Row]:
+    """What `compile: on` does with batches as wide as a GPU's, on whatever device this is.
+
+    Each of the shapes is trained on and validated once; `turns` changes nothing.
+    """
+    from torch._dynamo.utils import counters
+
+    data, model = ColaDataModule(setting.config, setting.corpus, setting.tokenizer()), setting.model()
+    train, valid = (one_of_each_shape(loader) for loader in (data.train_dataloader(), data.val_dataloader()))
+    with torch.inference_mode():
+        plain = [model.eval()(batch) for batch in valid]
+    counters.clear()
+    start = time.process_time()
+    compile_encoder(model.encoder, "on", "cpu", 1)
+    for batch in train:
+        model.train()(batch).sum().backward()
+    graphs = [counters["stats"]["unique_graphs"]]
+    with torch.inference_mode():
+        answers = [model.eval()(batch) for batch in valid]
+    graphs.append(counters["stats"]["unique_graphs"] - graphs[0])
+    taken = time.process_time() - start
+    furthest = max(float((ours - was).abs().max()) for ours, was in zip(answers, plain, strict=True))
+    return [
+        Row("shapes of batches in training / in validation", f"{len(train)} / {len(valid)}"),
+        Row("  compilations of the encoder for them", " / ".join(map(str, graphs)), "1 / 1"),
+        Row("  breaks in what was compiled", str(sum(counters["graph_break"].values())), "0"),
+        Row("  CPU of compiling and of a batch of each", f"{taken:.0f} s"),
+        Row("  furthest that a logit moved", f"{furthest:.1e}"),
+    ]
+
+
+def one_of_each_shape(loader: BatchLoader) -> list[Batch]:
+    """A batch of each shape that an epoch has on a GPU."""
+    stepped = BatchLoader(loader.table, loader.sampler, loader.lengths, width_step=GPU_WIDTH_STEP)
+    return list({batch["input_ids"].shape: batch for batch in stepped}.values())
+
+
+def gpu(
+    setting: Setting, *, turns: int = 3, epochs: int = 3, compiled: Sequence[Compile] = ("off", "on", "graphs")
+) -> list[Row]:
     """Fits under Lightning, without a logger; the tutorial's way has padding to 128, a DataLoader and plain AdamW."""
     tokenizer = setting.tokenizer()
     padded = Padded(setting, tokenizer, whole=True)
@@ -150,21 +189,22 @@ def gpu(setting: Setting, *, turns: int = 3, epochs: int = 3, compiled: Sequence
         num_workers=2, persistent_workers=True,
     )  # fmt: skip
 
-    def fit(how: str) -> list[float]:
+    def fit(how: Compile | Literal["tutorial"]) -> list[float]:
         clock = Epochs()
         trainer = _trainer(max_epochs=epochs, callbacks=[clock], logger=False)
         if how == "tutorial":
             trainer.fit(setting.model(Tutorial), loader)
         else:
-            config = dataclasses.replace(setting.config, compile=how, epochs=epochs)
-            changed = dataclasses.replace(setting, config=config)
-            trainer.fit(changed.model(), ColaDataModule(config, setting.corpus, tokenizer))
+            model = setting.model()
+            compile_encoder(model.encoder, how, trainer.strategy.root_device.type, len(loader) * epochs)
+            trainer.fit(model, ColaDataModule(setting.config, setting.corpus, tokenizer))
         return clock.seconds
 
-    fits: dict[str, list[list[float]]] = {how: [] for how in ("tutorial", *compiled)}
+    ways: list[Compile | Literal["tutorial"]] = ["tutorial", *compiled]
+    fits: dict[str, list[list[float]]] = {how: [] for how in ways}
     for _ in range(turns):
-        for how, taken in fits.items():
-            taken.append(fit(how))
+        for how in ways:
+            fits[how].append(fit(how))
     rows = []
     for how, taken in fits.items():
         name = "the tutorial's way" if how == "tutorial" else f"ours, compile {how}"

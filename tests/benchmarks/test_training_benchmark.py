@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from cola_sweep.config import TrialConfig
 from cola_sweep.corpus import load_corpus
@@ -54,11 +55,27 @@ def test_logging_is_measured_in_the_whole_tree_of_processes(setting: Setting) ->
         assert least <= share <= most
 
 
-def test_a_gpus_epochs_are_timed_by_fits_that_run_anywhere(setting: Setting) -> None:
-    first, ours, over = fits.gpu(setting, turns=1, epochs=1, compiled=["off"])
+@pytest.fixture
+def modes(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """Of what was to be compiled, in place of the compiler, which takes a minute."""
+    asked: list[str | None] = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module, *, dynamic, mode: asked.append(mode))
+    return asked
+
+
+def test_a_gpus_epochs_are_timed_by_fits_that_run_anywhere(setting: Setting, modes: list[str | None]) -> None:
+    first, off, over, graphs, _ = fits.gpu(setting, turns=1, epochs=1, compiled=["off", "graphs"])
     assert first.what.endswith("the tutorial's way")
-    assert ours.what.endswith("ours, compile off")
+    assert off.what.endswith("ours, compile off")
+    assert graphs.what.endswith("ours, compile graphs")
+    assert modes == ["reduce-overhead"]
     assert float(over.got.split()[0]) > 0
+
+
+def test_what_is_compiled_is_counted_over_all_shapes_of_batches(setting: Setting, modes: list[str | None]) -> None:
+    shapes, graphs, breaks, _, moved = (row.got for row in fits.compiling(setting))
+    assert (shapes, graphs, breaks, moved) == ("1 / 1", "0 / 0", "0", "0.0e+00"), "nothing was compiled here"
+    assert modes == [None]
 
 
 def test_without_a_gpu_its_part_is_refused_in_a_line(
@@ -68,7 +85,8 @@ def test_without_a_gpu_its_part_is_refused_in_a_line(
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(SystemExit, match="2"):
         training.main()
-    assert "gpu: torch finds none on this machine" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: gpu: torch finds none on this machine")
 
 
 def test_a_ratio_is_shown_with_its_spread() -> None:

@@ -11,7 +11,6 @@ ways take turns in one process, so that other work on the machine hits all alike
 with the least and the most. Reads /proc: Linux alone.
 """
 
-import argparse
 import sys
 import tempfile
 import time
@@ -24,8 +23,9 @@ import torch
 
 from cola_sweep.callbacks import quiet_lightning
 from cola_sweep.data import BatchLoader, ColaDataModule
+from cola_sweep.errors import ArgumentParser
 from cola_sweep.tokens import load_tokens
-from tests.benchmarks.fits import gpu, logging
+from tests.benchmarks.fits import compiling, gpu, logging
 from tests.benchmarks.server import Row, table
 from tests.benchmarks.setting import TUTORIAL_LENGTH, Batch, Padded, Setting, Trainee, environment, ratio
 
@@ -143,16 +143,19 @@ def scoring(setting: Setting, *, turns: int = 3) -> list[Row]:
 
 
 PARTS: dict[str, Callable[..., list[Row]]] = {
-    "batching": batching, "tokens": tokens, "scoring": scoring, "logging": logging, "gpu": gpu,
+    "batching": batching, "tokens": tokens, "scoring": scoring, "logging": logging, "compiling": compiling, "gpu": gpu,
 }  # fmt: skip
+BY_NAME = {"compiling", "gpu"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.training", description="Measure the training.")
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)} (default: all but gpu)")
+    parser = ArgumentParser(prog="python -m tests.benchmarks.training", description="Measure the training.")
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)} (default: all but the last two)"
+    )
     parser.add_argument("--turns", type=int, default=3, help="how often every way is taken (default: 3)")
     arguments = parser.parse_args()
-    parts = arguments.parts or [part for part in PARTS if part != "gpu"]
+    parts = arguments.parts or [part for part in PARTS if part not in BY_NAME]
     if unknown := set(parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     if "gpu" in parts and not torch.cuda.is_available():
