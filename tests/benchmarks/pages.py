@@ -128,7 +128,7 @@ def _follow(address: process.Address, path: str, ended: threading.Event) -> list
                 came = json.loads(get(f"/data{path}/curves?{asked}", {})[1])
                 version, counts = came["version"], {key: curve["count"] for key, curve in came["curves"].items()}
             tag = answer.headers.get("ETag", tag)
-            if ended.wait(min(max(2.0, 20 * sum(taken[before:])), 10.0)):
+            if ended.wait(min(max(2.0, 10 * sum(taken[before:])), 10.0)):
                 break
     return taken
 

@@ -1,7 +1,7 @@
 // Following a feed: short polls, each answered with 304 while nothing has changed.
 
 const PERIOD = 2000;
-const SHARE = 20; // what took long is asked for again after so many times as long, so that a page takes little of a server
+const SHARE = 10; // what took long is done again after so many times as long, so that a page takes little of a server
 const LONGEST = 10000;
 
 class Unreachable extends Error {}
