@@ -4,7 +4,7 @@ Trials are ranked by their artifacts' own metadata, which the server has togethe
 model that has fallen behind k others never comes back among the best k, and of two trials that end at the same
 moment the one that looks last sees both artifacts: so whoever deletes, deletes none of the best.
 
-Imports metric_names and tracking; wandb inside functions.
+Imports metric_names, records and tracking; wandb inside functions.
 """
 
 import math
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cola_sweep.metric_names import OBJECTIVE
+from cola_sweep.records import summary_values
 from cola_sweep.tracking import only_warned
 
 if TYPE_CHECKING:
@@ -54,11 +55,8 @@ def swept_score(run: "wandb.Run") -> dict[str, float]:
 
     with only_warned("the model's metadata does not have the sweep's metric"):
         name, goal = sweep_metric(wandb.Api(), run)
-        value = run.summary.get(name)
-        if isinstance(value, Mapping):
-            value = value.get("max" if goal == "maximize" else "min", value.get("last"))
-        if isinstance(value, int | float):
-            return {name: value}
+        finite = [value for value in summary_values(run.summary.get(name), goal) if math.isfinite(value)]
+        return {name: finite[0]} if finite else {}
     return {}
 
 

@@ -71,14 +71,14 @@ def number(value: Any) -> float | None:
 def score(record: Record, metric: str, goal: Goal) -> Score:
     """By the run's history; by its summary if that has nothing."""
     values = [row[metric] for row in record.epochs if metric in row]
-    values = values or _summary_values(record.summary.get(metric), goal)
+    values = values or summary_values(record.summary.get(metric), goal)
     finite = [value for value in values if math.isfinite(value)]
     best = (max(finite) if goal == "maximize" else min(finite)) if finite else math.nan
     return Score(best, values[-1] if values else math.nan, len(values))
 
 
-def _summary_values(value: Any, goal: Goal) -> list[float]:
-    """Best, then last value of a metric by its summary."""
+def summary_values(value: Any, goal: str) -> list[float]:
+    """Best, then last value of a metric by its summary; the best is NaN where the metric ever was, as wandb has it."""
     if isinstance(value, Mapping):
         members = ("max" if goal == "maximize" else "min", "best", "last")
         return [found for member in members if (found := number(value.get(member))) is not None]

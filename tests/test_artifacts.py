@@ -72,6 +72,8 @@ def summary_run(summary: dict[str, Any]) -> Any:
         ("maximize", {"train/loss_epoch": {"min": 0.2, "last": 0.3}}, {"train/loss_epoch": 0.3}),
         ("minimize", {"train/loss_epoch": 7}, {"train/loss_epoch": 7}),
         ("minimize", {"train/loss_epoch": "NaN"}, {}),
+        ("minimize", {"train/loss_epoch": {"min": math.nan, "last": 0.3}}, {"train/loss_epoch": 0.3}),
+        ("minimize", {"train/loss_epoch": {"min": "NaN", "last": "NaN"}}, {}),
         ("minimize", {}, {}),
     ],
 )

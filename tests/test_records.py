@@ -55,6 +55,7 @@ def test_best_and_last_come_from_the_history() -> None:
     [
         ({"m": {"max": 0.5, "last": 0.3}}, "maximize", 0.5, 0.3, 2),
         ({"m": {"min": 0.2, "last": 0.3}}, "minimize", 0.2, 0.3, 2),
+        ({"m": {"max": "NaN", "last": 0.3}}, "maximize", 0.3, 0.3, 2),  # wandb's maximum, once one epoch was NaN
         ({"m": 0.4}, "maximize", 0.4, 0.4, 1),
         ({"m": "NaN"}, "maximize", math.nan, math.nan, 1),
         ({"other": 1}, "maximize", math.nan, math.nan, 0),
