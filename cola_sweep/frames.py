@@ -11,7 +11,7 @@ import pandas as pd
 
 from cola_sweep.records import Goal, Record, score
 
-RUN_COLUMNS = ("id", "name", "state", "created", "url", "best", "last", "logged")
+RUN_COLUMNS = ("id", "name", "state", "created", "url", "best", "last", "logged", "failure")
 ARTIFACT_COLUMNS = ("run", "name", "type", "version", "aliases", "digest", "size")
 NULL = "null"  # a setting that is there and is null, in a frame in which a missing one is NaN
 
@@ -59,6 +59,7 @@ def _run_row(record: Record, metric: str, goal: Goal) -> dict[str, Any]:
         "best": scored.best,
         "last": scored.last,
         "logged": scored.logged,
+        "failure": _failure(record),
         **{key: NULL if value is None else value for key, value in settings.items()},
         **_flat("provenance", provenance if isinstance(provenance, Mapping) else {}),
         **{key: value for key, value in _flat("summary", summary).items() if isinstance(value, bool | int | float)},
@@ -69,6 +70,12 @@ def _state(record: Record) -> str:
     """W&B's word, but that a trial which was asked to stop, by a pruner mostly, is not mixed up with one that broke."""
     was_asked = record.state in ("killed", "failed") and "stopped" in record.summary
     return "stopped early" if was_asked else record.state
+
+
+def _failure(record: Record) -> str:
+    """Why a run failed, in the first line of its own words; "" where it left none: those of other programs do not."""
+    said = record.summary.get("failure")
+    return said.strip().split("\n")[0] if isinstance(said, str) else ""
 
 
 def _media(value: Any) -> bool:

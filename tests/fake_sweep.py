@@ -113,6 +113,7 @@ def fake_runs(n: int = 20, sentences: int = 600, **changes: Any) -> list[FakeRun
         top = 0.0 if place == 3 else top
         run = FakeRun(place, state, config, {}, [])
         run.rows, run.summary_metrics = history(rng, math.nan if place == 11 else top)
+        run.summary_metrics |= {"failure": "TrialFailed: out of memory"} if state == "failed" else {}
         predicted = np.where(hard < 0.42 * (1 - top), 1 - labels, labels) if top > 0 else np.ones_like(labels)
         run.table = table(labels, predicted, hard)
         runs.append(run)

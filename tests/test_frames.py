@@ -41,6 +41,13 @@ def test_a_trial_that_was_asked_to_stop_is_told_from_one_that_broke() -> None:
     assert found == ["stopped early", "stopped early", "finished", "killed", "failed"]
 
 
+def test_a_failure_is_told_in_the_first_line_of_the_trials_own_words() -> None:
+    said = ["TrialFailed: out of memory with batch_size 64\nat length 128", None, {"max": 1}]
+    records = [record(str(n), state="failed", summary={"failure": text}) for n, text in enumerate(said)]
+    found = frames.runs_frame([*records, record("last")], "m", "maximize")["failure"].tolist()
+    assert found == ["TrialFailed: out of memory with batch_size 64", "", "", ""]
+
+
 def test_a_row_has_the_score_of_its_run() -> None:
     epochs = [{"epoch": 1.0, "step": 9.0, "m": 0.4}, {"epoch": 2.0, "step": 19.0, "m": 0.1}]
     frame = frames.runs_frame([record(epochs=epochs)], "m", "maximize")

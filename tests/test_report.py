@@ -115,6 +115,7 @@ def test_the_page_goes_into_detail(written: Path, pulled: results.SweepResults) 
     assert "McNemar p" in text
     assert "A tie unless" in text
     assert "1 × failed; 1 × crashed; 1 × metric never finite; 1 × killed" in text
+    assert "failed: TrialFailed: out of memory" in text
     assert "predicts one class" in text
     assert findings.predicted.worst["sentence"].iloc[0] in text
     assert "synthetic, 2,400 + 600 sentences, seed 1" in text

@@ -115,15 +115,19 @@ def _ranking(findings: Findings) -> Iterator[Block]:
 def _left_out(findings: Findings, left_out: pd.DataFrame) -> Table:
     reasons = [f"{n:,} × {reason}" for reason, n in left_out["left_out"].value_counts(sort=False).items()]
     columns = (
-        Column("run", "word"), Column("why", "word"), *_parameter_columns(findings, left_out), Column("last value"),
+        Column("run", "word"), Column("why", "prose"), *_parameter_columns(findings, left_out), Column("last value"),
     )  # fmt: skip
     rows = [
-        (run_link(run), run["left_out"], *_settings(findings, run), show_metric(run["last"]))
+        (run_link(run), _why(run), *_settings(findings, run), show_metric(run["last"]))
         for _, run in left_out.head(LEFT_OUT_ROWS).iterrows()
     ]
     more = len(left_out) - LEFT_OUT_ROWS
     note = f"{'; '.join(reasons)}." + (f" {count(more, 'more is', 'more are')} in runs.csv." if more > 0 else "")
     return Table("Left out of the ranking", columns, rows, note)
+
+
+def _why(run: "pd.Series[Any]") -> str:
+    return f"{run['left_out']}: {run['failure']}" if run["failure"] else str(run["left_out"])
 
 
 def _parameter_columns(findings: Findings, runs: pd.DataFrame) -> list[Column]:

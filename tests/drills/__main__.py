@@ -13,10 +13,10 @@ wrong. `--fuzz N` sends the server N examples of each kind of nonsense instead (
 | tried-again | trials fail, always or once, under `_retry: 2`; agents and the server are killed | each point is \
 tried until it is well or three times; each time names the run that it repeats |
 | checkpoints | weights that are cut off, then kill -9 of the warm server | the others are well, the reason is kept |
-| silence | for longer than any limit: the port closed, the server stopped, all agents and trials stopped | nobody is \
-taken for dead by a server that could not hear; all is well |
+| silence | for longer than any limit: the port closed (a minute in the long form), the server stopped, all agents and \
+trials stopped | nobody is taken for dead by a server that could not hear; all is well |
 | bad-trials | a trial logs nothing and exits 0, logs NaN, fails, takes more memory than there is, leaves children, \
-prints (a gigabyte in the long form), hangs and ignores SIGTERM | nothing is left of them; the report is made |
+prints (a gigabyte in the long form), hangs and ignores SIGTERM | nothing is left of them; the report says why |
 | together | 16 agents join and ask at the same instant; one in four dies with what it was given | |
 """
 
@@ -64,7 +64,7 @@ def conduct(name: str, folder: Path, *, seed: int, short: bool) -> Result:
             wrong = [str(error)]
         audit = examine(world, cells, retries=drill.retries)
         if drill.report or not short:
-            wrong += reported(world)
+            wrong += reported(world, drill.said)
     if strange := audit.states.keys() - drill.states:
         wrong.append(f"runs are {', '.join(sorted(strange))}")
     audit.complaints[:0] = wrong

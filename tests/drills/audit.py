@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,15 +68,15 @@ def examine(world: World, cells: int, *, retries: int = 0) -> Audit:
     return audit
 
 
-def reported(world: World) -> list[str]:
-    """Let `cola-sweep report` say what happened; what is wrong with that."""
+def reported(world: World, said: Iterable[str]) -> list[str]:
+    """Let `cola-sweep report` say what happened; what is wrong with that, such as a part of `said` that it lacks."""
     assert world.address is not None
     words = [sys.executable, "-m", "cola_sweep", "report", f"{world.address.user}/{PROJECT}/{world.sweep}"]
     done = subprocess.run(words, cwd=world.folder, env=world.env, capture_output=True, text=True)
     if done.returncode:
         return [f"the report ended with {done.returncode}: {done.stderr[-500:]}"]
     page = (world.folder / "reports" / world.sweep / "report.md").read_text()
-    return [] if world.sweep in page else ["the report does not name its sweep"]
+    return [f"the report does not say {part!r}" for part in (world.sweep, *said) if part not in page]
 
 
 def _suggestions(audit: Audit, runs: list[dict[str, Any]], cells: int) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cola_sweep.endings import memory_failures
+
 METRIC = "valid/mcc"
 
 
@@ -45,10 +47,12 @@ def takes_memory(run: Any) -> None:
     import resource
 
     resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33))
-    bytearray(2**34)
+    with memory_failures("2**34 bytes"):
+        bytearray(2**34)
 
 
 def logs_nan(run: Any) -> None:
+    """And nothing else."""
     run.log({METRIC: float("nan"), "infinite": float("-inf")})
 
 
@@ -83,10 +87,14 @@ def main() -> None:
         ending = run.config["ends"][run.config["cell"] % len(run.config["ends"])]
         if ending == "logs nothing":
             return
-        for step in range(run.config["rows"]):
+        for step in range(0 if ending == "logs NaN" else run.config["rows"]):
             run.log({METRIC: value(run.config["cell"], step)})
             time.sleep(run.config["pause"])
-        ENDS[ending](run)
+        try:
+            ENDS[ending](run)
+        except Exception as error:
+            run.summary["failure"] = f"{type(error).__name__}: {error}"  # where this project's own trials say it
+            raise
 
 
 if __name__ == "__main__":
