@@ -1,13 +1,14 @@
-"""One real trial against the embedded server, read back through `wandb.Api`: each row of what a trial logs.
+"""Real trials against the embedded server, read back through `wandb.Api`: each row of what a trial logs.
 
-The model's numbers are compared with scikit-learn's on the predictions that were logged beside them.
+The model's numbers are compared with scikit-learn's on the predictions that were logged beside them: those of a trial
+that learns, and of one that has seen one class alone, says it of every sentence, and is always wrong.
 """
 
 import csv
 import hashlib
 import json
 import math
-import sys
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -30,31 +31,39 @@ EPOCHS, TRAIN_ROWS, VALID_ROWS, BATCH, EVAL_BATCH = 3, 48, 25, 8, 7
 STEPS = TRAIN_ROWS // BATCH  # of each epoch
 X_AXIS = "trainer/global_step"
 
-READ_BACK = """
-    import json, sys, wandb
+TRAIN_AND_READ_BACK = """
+    import json, os, sys, wandb
+    from cola_sweep.train import main
 
-    run = wandb.Api().run(sys.argv[1])
-    tables, models = {}, {}
-    for artifact in run.logged_artifacts():
-        if artifact.type == "model":
-            models[artifact.name] = {
-                "aliases": artifact.aliases, "metadata": artifact.metadata, "folder": artifact.download("model")
-            }
-        for path in artifact.manifest.entries:
-            if path.endswith(".table.json"):
-                table = artifact.get(path.removesuffix(".table.json"))
-                tables[path.removesuffix(".table.json")] = {"columns": table.columns, "rows": table.data}
-    picture = run.file(run.summary["conf/heatmap"]["path"]).download(".")
-    print(json.dumps({
-        "id": run.id,
-        "state": run.state,
-        "config": run.config,
-        "summary": dict(run.summary._json_dict),
-        "history": list(run.scan_history()),
-        "tables": tables,
-        "models": models,
-        "picture": picture.name,
-    }))
+    trials = json.loads(sys.argv[1])
+    for run_id, flags in trials.items():
+        os.environ["WANDB_RUN_ID"] = run_id
+        assert main(flags) == 0
+        wandb.teardown()
+    for run_id in trials:
+        run = wandb.Api().run(f"trial/{run_id}")
+        tables, models = {}, {}
+        for artifact in run.logged_artifacts():
+            if artifact.type == "model":
+                models[artifact.name] = {
+                    "aliases": artifact.aliases, "metadata": artifact.metadata,
+                    "folder": artifact.download(f"model-{run_id}"),
+                }
+            for path in artifact.manifest.entries:
+                if path.endswith(".table.json"):
+                    table = artifact.get(path.removesuffix(".table.json"))
+                    tables[path.removesuffix(".table.json")] = {"columns": table.columns, "rows": table.data}
+        picture = run.file(run.summary["conf/heatmap"]["path"]).download(run_id)
+        print(json.dumps({
+            "id": run.id,
+            "state": run.state,
+            "config": run.config,
+            "summary": dict(run.summary._json_dict),
+            "history": list(run.scan_history()),
+            "tables": tables,
+            "models": models,
+            "picture": picture.name,
+        }))
 """
 
 
@@ -106,25 +115,46 @@ def corpus(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trial(
-    live_server: LiveServer, tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path, corpus: Path
-) -> Trial:
-    folder = tmp_path_factory.mktemp("trial")
-    live_server.run(
-        sys.executable, "-m", "cola_sweep.train", f"--data={corpus}", f"--checkpoint={tiny_checkpoint}",
-        f"--epochs={EPOCHS}", f"--batch-size={BATCH}", f"--eval-batch-size={EVAL_BATCH}", "--lr=0.01",
-        "--pooling=mean", "--max-length=16", "--seed=5",
-        cwd=folder, timeout=300, WANDB_PROJECT="trial", WANDB_RUN_ID="one",
-    )  # fmt: skip
-    script = folder / "read_back.py"
-    script.write_text(dedent(READ_BACK))
-    said = live_server.python(script, "trial/one", cwd=folder)
-    return Trial(folder=folder, **json.loads(said.splitlines()[-1]))
+def one_class(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same sentences, in training all unacceptable, in validation all acceptable."""
+    folder = tmp_path_factory.mktemp("corpus-of-one-class")
+    for name, label in (("train.tsv", "0\t*"), ("dev.tsv", "1\t")):
+        text = (corpus / name).read_text(encoding="utf-8")
+        (folder / name).write_text(re.sub(r"\t[01]\t\*?", f"\t{label}", text), encoding="utf-8")
+    return folder
 
 
 @pytest.fixture(scope="module")
+def trials(
+    live_server: LiveServer, tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path, corpus: Path,
+    one_class: Path,
+) -> dict[str, Trial]:  # fmt: skip
+    """By their runs' ids, in one process: most of what they take is imports."""
+    folder = tmp_path_factory.mktemp("trial")
+    flags = [
+        f"--checkpoint={tiny_checkpoint}", f"--epochs={EPOCHS}", f"--batch-size={BATCH}",
+        f"--eval-batch-size={EVAL_BATCH}", "--lr=0.01", "--pooling=mean", "--max-length=16", "--seed=5",
+    ]  # fmt: skip
+    told = {"one": [*flags, f"--data={corpus}"], "collapsed": [*flags, f"--data={one_class}", "--lr=0.05"]}
+    script = folder / "trials.py"
+    script.write_text(dedent(TRAIN_AND_READ_BACK))
+    said = live_server.python(script, json.dumps(told), cwd=folder, WANDB_PROJECT="trial")
+    found = [Trial(folder, **json.loads(line)) for line in said.splitlines()[-len(told) :]]
+    return {trial.id: trial for trial in found}
+
+
+@pytest.fixture
+def trial(trials: dict[str, Trial], request: pytest.FixtureRequest) -> Trial:
+    """The one that learns, or the one that a test names."""
+    return trials[getattr(request, "param", "one")]
+
+
+@pytest.fixture
 def predictions(trial: Trial) -> list[dict[str, Any]]:
     return trial.table("predictions")
+
+
+of_both = pytest.mark.parametrize("trial", ["one", "collapsed"], indirect=True)
 
 
 def classes(rows: list[dict[str, Any]], column: str) -> list[int]:
@@ -150,6 +180,7 @@ def test_the_validation_loss_is_logged_by_batch_and_by_epoch_at_the_optimizers_s
     assert trial.values("valid/loss_epoch") == pytest.approx(by_epoch @ sizes / VALID_ROWS, abs=1e-6)
 
 
+@of_both
 def test_the_validation_metrics_are_scikit_learns(trial: Trial, predictions: list[dict[str, Any]]) -> None:
     labels, predicted = classes(predictions, "label"), classes(predictions, "predicted")
     probabilities = [row["probability"] for row in predictions]
@@ -159,14 +190,15 @@ def test_the_validation_metrics_are_scikit_learns(trial: Trial, predictions: lis
         if (half := [row for row in predictions if row["domain"] == domain])
     }
     assert len(halves) == 2
+    empty = {"zero_division": 0.0}
     wanted = halves | {
-        "valid/loss_epoch": metrics.log_loss(labels, probabilities),
+        "valid/loss_epoch": metrics.log_loss(labels, probabilities, labels=[0, 1]),
         "valid/acc": metrics.accuracy_score(labels, predicted),
-        "valid/precision_macro": metrics.precision_score(labels, predicted, average="macro"),
-        "valid/recall_macro": metrics.recall_score(labels, predicted, average="macro"),
-        "valid/precision_micro": metrics.precision_score(labels, predicted, average="micro"),
-        "valid/recall_micro": metrics.recall_score(labels, predicted, average="micro"),
-        "valid/f1": metrics.f1_score(labels, predicted),
+        "valid/precision_macro": metrics.precision_score(labels, predicted, average="macro", **empty),
+        "valid/recall_macro": metrics.recall_score(labels, predicted, average="macro", **empty),
+        "valid/precision_micro": metrics.precision_score(labels, predicted, average="micro", **empty),
+        "valid/recall_micro": metrics.recall_score(labels, predicted, average="micro", **empty),
+        "valid/f1": metrics.f1_score(labels, predicted, **empty),
         "valid/mcc": metrics.matthews_corrcoef(labels, predicted),
         "valid/mcc_best": metrics.matthews_corrcoef(labels, predicted),
         "valid/positive_rate": sum(predicted) / VALID_ROWS,
@@ -186,6 +218,7 @@ def test_best_and_last_of_every_epoch_metric_are_in_the_summary(trial: Trial) ->
     assert trial.summary["collapsed"] is False
 
 
+@of_both
 def test_the_three_confusion_matrices_are_those_of_the_predictions(
     trial: Trial, predictions: list[dict[str, Any]]
 ) -> None:
@@ -217,6 +250,14 @@ def test_the_curves_are_of_the_predictions(trial: Trial, predictions: list[dict[
     assert sum(row["sentences"] for row in rows) == VALID_ROWS
 
 
+@pytest.mark.parametrize("trial", ["collapsed"], indirect=True)
+def test_a_trial_that_says_one_class_of_all_is_flagged_and_has_no_curves(trial: Trial) -> None:
+    assert trial.summary["collapsed"] is True
+    assert trial.values("valid/positive_rate") == trial.values("valid/mcc") == [0.0] * EPOCHS
+    assert len(trial.table("examples")) == VALID_ROWS
+    assert set(trial.tables) == {"conf/wandb_table", "conf/sklearn", "calibration_table", "examples", "predictions"}
+
+
 def test_every_validation_sentence_is_predicted_at_the_best_epoch(
     predictions: list[dict[str, Any]], trial: Trial, corpus: Path
 ) -> None:
@@ -234,6 +275,7 @@ def test_every_validation_sentence_is_predicted_at_the_best_epoch(
         assert row["loss"] == pytest.approx(-math.log(likelihood), abs=1e-6)
 
 
+@of_both
 def test_the_examples_are_exactly_the_wrong_predictions_worst_first(
     trial: Trial, predictions: list[dict[str, Any]]
 ) -> None:
