@@ -151,6 +151,21 @@ def test_training_loss_and_accuracy_are_in_the_progress_bar_by_step_and_epoch(ch
 
 
 @fitting
+def test_loss_and_accuracy_of_an_epoch_are_means_over_its_sentences(checkpoint: Checkpoint) -> None:
+    steps = []
+
+    class Steps(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, _: Any, outputs: Any, batch: Any, __: int) -> None:
+            steps.append((float(outputs["loss"]), float(trainer.callback_metrics["train/acc_step"])))
+
+    one = batch(checkpoint, "the cat sees") | {"labels": torch.tensor([0])}
+    four = batch(checkpoint, "sees the cat", "dog", "the dog", "sleeps .") | {"labels": torch.tensor([0, 1, 1, 1])}
+    found = trained(checkpoint, Batches([one, four]), [Steps()], batch_size=4).trainer.callback_metrics
+    wanted = [(of_one + 4 * of_four) / 5 for of_one, of_four in zip(*steps[-2:], strict=True)]
+    assert [float(found[f"train/{name}_epoch"]) for name in ("loss", "acc")] == pytest.approx(wanted, abs=1e-6)
+
+
+@fitting
 def test_the_learning_rate_rises_over_its_share_of_the_optimizers_steps_and_falls(checkpoint: Checkpoint) -> None:
     rates = []
 
