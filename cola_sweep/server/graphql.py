@@ -40,7 +40,7 @@ from graphql.language import (
 from cola_sweep.server import input_types
 from cola_sweep.server.input_types import Unfit
 from cola_sweep.server.names import ReservedName
-from cola_sweep.server.store.failures import transient
+from cola_sweep.server.store.failures import ill_typed, transient
 
 log = logging.getLogger(__name__)
 
@@ -211,6 +211,9 @@ class _Execution:
         except Exception as error:
             if transient(error):
                 raise
+            if ill_typed(error):
+                self.answer.errors.append({"message": f"a value of the wrong type: {error}", "path": list(path)})
+                return None
             log.exception("%s.%s failed", type_name, nodes[0].name.value)
             message = f"the server failed on {type_name}.{nodes[0].name.value}: {error!r}"
             self.answer.errors.append({"message": message, "path": list(path)})

@@ -30,7 +30,7 @@ _SCALARS: Mapping[str, tuple[type, ...]] = {
     "JSONString": (str,),
     "String": (str,),
 }
-_LARGEST = 2**63  # what a column takes, and what the client's Int64 holds, is below
+_BITS = {"Int": 32}  # others have those of a column and of the client's Int64
 
 
 class Unfit(Exception):
@@ -51,7 +51,12 @@ def of_mutation(name: str, value: Any) -> dict[str, Any]:
     Raises:
         Unfit: it is no object, lacks what it has to have, or has a value of another type.
     """
-    return _object(value, INPUTS.get(input_type(name), {}), "input", INPUTS)
+    return of_type(input_type(name), value, "input")
+
+
+def of_type(name: str, value: Any, where: str) -> dict[str, Any]:
+    """An object as its type has it; see `of_mutation`."""
+    return _object(value, INPUTS.get(name, {}), where, INPUTS)
 
 
 def input_type(mutation: str) -> str:
@@ -113,8 +118,9 @@ def _scalar(value: Any, name: str, where: str) -> Any:
     kinds = _SCALARS[name]
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         raise Unfit(f"{where} must be of type {name}, got {value!r:.100}")
-    if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
-        raise Unfit(f"{where} must be a number of 64 bits, got {value!r:.100}")
+    bits = _BITS.get(name, 64)
+    if isinstance(value, int) and not -(2 ** (bits - 1)) <= value < 2 ** (bits - 1):
+        raise Unfit(f"{where} must be a number of {bits} bits, got {value!r:.100}")
     if not isinstance(value, str):
         return value
     kept = texts.kept(value)

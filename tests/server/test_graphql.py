@@ -129,7 +129,8 @@ def test_two_modules_may_not_resolve_one_field() -> None:
         ("String!", ["a"], "$v must be of type String, got ['a']"),
         ("ID", {"a": 1}, "$v must be of type ID"),
         ("Int", True, "$v must be of type Int, got True"),
-        ("Int", 2**63, "$v must be a number of 64 bits"),
+        ("Int", 2**31, "$v must be a number of 32 bits"),
+        ("Int64", 2**63, "$v must be a number of 64 bits"),
         ("[JSONString!]!", [{}], "$v[0] must be of type JSONString, got {}"),
     ],
 )

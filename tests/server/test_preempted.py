@@ -72,6 +72,19 @@ def test_one_of_many_agents_gets_it(store: Store) -> None:
     assert [kinds(commands) for commands in answers] == [[("resume", lost)]], "the rest wait whether it starts"
 
 
+@pytest.mark.parametrize("more", ["", "_retry: {value: 1}, "])
+def test_one_that_joined_by_itself_is_nobodys_and_keeps_no_agent_waiting(store: Store, more: str) -> None:
+    sweep = make_sweep(store, f"{{method: grid, parameters: {{{more}a: {{values: [1]}}}}}}")
+    agent = join(store, sweep)
+    runs.create(store, sweep.project_id, "guest", state="preempted", display_name="g", sweep_id=sweep.id)
+    (command,) = ask(store, agent)
+    assert command["type"] == "run"
+    begin(store, command["run_id"])
+    end(store, command["run_id"], "finished")
+    assert kinds(ask(store, agent)) == [("exit", "")]
+    assert (find(store, "guest").state, fresh(store, sweep).state) == ("preempted", "FINISHED")
+
+
 def test_it_may_be_preempted_again_and_again(store: Store) -> None:
     sweep = grid(store, 1)
     lost = {preempt(store, join(store, sweep)) for _ in range(5)}

@@ -8,11 +8,13 @@ from cola_sweep.server.connections import page
 from cola_sweep.server.console_lines import console_line
 from cola_sweep.server.context import Context
 from cola_sweep.server.graphql import Args, Refused, Resolvers
+from cola_sweep.server.input_types import of_type
 from cola_sweep.server.store import streams
 from cola_sweep.server.store.runs import Run
 
 resolvers = Resolvers()
 _SAMPLES = 500
+_LARGEST = 2**63 - 1  # of a step
 
 
 @resolvers.field("Run", "history")
@@ -69,21 +71,19 @@ def _log_lines(context: Context, run: Run, args: Args) -> Args:
     return page([_log_line(*line) for line in lines], first, _log_cursor)
 
 
-def _sampled_by(context: Context, run: Run, spec: str) -> list[Any]:
+def _sampled_by(context: Context, run: Run, text: str) -> list[Any]:
     try:
-        wanted = texts.parsed(spec)
-    except ValueError:
-        wanted = None
-    if not isinstance(wanted, dict):
-        raise Refused(f"a history spec must be a JSON object, got {spec!r}")
-    most = wanted.get("maxStep")
+        spec = of_type("HistorySpec", texts.parsed(text), "specs")
+    except ValueError as error:
+        raise Refused(f"specs must be JSON: {error}") from None
+    most = spec.get("maxStep")
     return streams.history_rows(
         context.store,
         run.id,
-        wanted.get("keys") or (),
-        samples=wanted.get("samples") or _SAMPLES,
-        min_step=wanted.get("minStep"),
-        max_step=None if most is None else most + 1,
+        spec.get("keys") or (),
+        samples=spec.get("samples") or _SAMPLES,
+        min_step=spec.get("minStep"),
+        max_step=None if most is None else min(most + 1, _LARGEST),
     )
 
 

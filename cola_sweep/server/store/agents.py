@@ -144,9 +144,12 @@ def unstarted_runs(store: Store, lately: Span) -> list[int]:
 
 
 def queued_run(store: Store, sweep_id: int) -> int | None:
-    """The run that waits longest for an agent: enqueued and never given to one, or preempted."""
+    """The run that waits longest for an agent: enqueued and never given to one, or preempted.
+
+    One without arguments joined the sweep by itself, and is whoever's began it to go on with.
+    """
     sql = f"""SELECT id FROM runs WHERE sweep_id = ? AND {_WAITING} AND stop_requested = 0
-              AND (state = 'preempted' OR (agent_id IS NULL AND args_json IS NOT NULL))
+              AND args_json IS NOT NULL AND (state = 'preempted' OR agent_id IS NULL)
               ORDER BY state != 'preempted', id LIMIT 1"""
     row = store.one(sql, (sweep_id,))
     return int(row[0]) if row else None
