@@ -18,7 +18,7 @@ from torch.nn import functional
 from torchmetrics.classification import BinaryAccuracy
 
 from cola_sweep.checkpoints import load_encoder, resolve
-from cola_sweep.config import ClassWeights, Compile, Pooling, TrialConfig
+from cola_sweep.config import ClassWeights, Pooling, TrialConfig
 from cola_sweep.metric_names import BEST, OBJECTIVE
 from cola_sweep.metrics import validation_metrics
 from cola_sweep.optimizer import adamw, learning_rate_factor
@@ -69,19 +69,21 @@ def class_weights(how: ClassWeights, labels: Tensor) -> Tensor | None:
     return len(labels) / (counts.count_nonzero() * counts.clamp(min=1))  # a class that does not occur needs no weight
 
 
-def compile_encoder(encoder: nn.Module, how: Compile, device: str, batches: int) -> bool:
+def compile_encoder(encoder: nn.Module, config: TrialConfig, device: str, batches: int) -> bool:
     """Compile the encoder, in place so that names and class of what is saved stay the same; returns whether it was.
 
     That is done once for training and once for validation, whatever shapes the batches have. By `graphs` a GPU also
-    records a CUDA graph for each of the shapes, which are few there, and replays it: torch's CUDAGraph Trees.
+    records a CUDA graph for each of the shapes, which are few there, and replays it: torch's CUDAGraph Trees. Not where
+    gradients are accumulated: the next batch's graph would overwrite those of the last (pytorch issue 169545).
 
     Args:
-        how: `auto` compiles on a GPU, for many batches of training: it takes about half a minute, which the trials of
-            a usual sweep on CoLA (800 batches) would never regain.
+        batches: of the whole training. `auto` compiles on a GPU, for many: it takes about half a minute, which the
+            trials of a usual sweep on CoLA (800 batches) would never regain.
     """
+    how = config.compile
     if how == "off" or (how == "auto" and (device != "cuda" or batches < LONG_TRIAL)):
         return False
-    encoder.compile(dynamic=True, mode="reduce-overhead" if how == "graphs" else None)
+    encoder.compile(dynamic=True, mode="reduce-overhead" if how == "graphs" and config.accumulate == 1 else None)
     return True
 
 

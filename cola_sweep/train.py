@@ -108,7 +108,7 @@ def train(run: "wandb.Run", config: TrialConfig, checkpoint: "Checkpoint", corpu
         ]
         trainer = make_trainer(config, batches, folder, logger, reactions, bf16=precision.name == "bf16")
         device = trainer.strategy.root_device
-        compiled = compile_encoder(model.encoder, config.compile, device.type, batches * config.epochs)
+        compiled = compile_encoder(model.encoder, config, device.type, batches * config.epochs)
         source = provenance.describe(config, checkpoint, corpus, device) | precision.facts() | {"compiled": compiled}
         provenance.record(run, config, source)
 

@@ -110,12 +110,6 @@ def test_every_field_has_help_and_a_default_that_meets_its_own_rule() -> None:
     assert all(field.metadata["help"] for field in dataclasses.fields(TrialConfig))
 
 
-def test_cuda_graphs_and_accumulation_do_not_go_together() -> None:
-    with pytest.raises(UserError, match=r"^config\.accumulate: got 2; must be 1 where compile is graphs; "):
-        TrialConfig.from_mapping({"compile": "graphs", "accumulate": 2})
-    assert TrialConfig.from_mapping({"compile": "graphs"}).accumulate == 1
-
-
 def test_a_config_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         TrialConfig().lr = 1.0  # type: ignore[misc]

@@ -200,18 +200,20 @@ def test_batches_that_are_accumulated_are_one_larger_batch(checkpoint: Checkpoin
 
 
 @pytest.mark.parametrize(
-    ("how", "device", "batches", "compiled"),
+    ("settings", "device", "batches", "compiled"),
     [
-        ("auto", "cpu", 10**6, []), ("auto", "cuda", LONG_TRIAL, [None]), ("auto", "cuda", LONG_TRIAL - 1, []),
-        ("on", "cpu", 1, [None]), ("off", "cuda", 10**6, []), ("graphs", "cuda", 1, ["reduce-overhead"]),
+        ({}, "cpu", 10**6, []), ({}, "cuda", LONG_TRIAL, [None]), ({}, "cuda", LONG_TRIAL - 1, []),
+        ({"compile": "on"}, "cpu", 1, [None]), ({"compile": "off"}, "cuda", 10**6, []),
+        ({"compile": "graphs"}, "cuda", 1, ["reduce-overhead"]),
+        ({"compile": "graphs", "accumulate": 2}, "cuda", 1, [None]),
     ],
 )  # fmt: skip
 def test_an_encoder_is_compiled_by_itself_only_for_a_long_trial_on_a_gpu(
-    how: Any, device: str, batches: int, compiled: list[str | None], monkeypatch: pytest.MonkeyPatch
+    settings: dict[str, Any], device: str, batches: int, compiled: list[str | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     modes = []
     monkeypatch.setattr(nn.Module, "compile", lambda module, *, dynamic, mode: modes.append(mode))
-    assert compile_encoder(nn.Linear(1, 1), how, device, batches) is bool(compiled)
+    assert compile_encoder(nn.Linear(1, 1), TrialConfig(**settings), device, batches) is bool(compiled)
     assert modes == compiled
 
 
@@ -250,7 +252,7 @@ def test_a_compiled_encoder_is_saved_as_any_other(
     sentences = batch(checkpoint, "the cat sees the dog .", "sees the cat")
     with torch.inference_mode():
         plain = model(sentences)
-        assert compile_encoder(model.encoder, "on", "cpu", 1)
+        assert compile_encoder(model.encoder, TrialConfig(compile="on"), "cpu", 1)
         assert torch.equal(model(sentences), plain)
         assert compiled
         save_model(model, load_tokenizer(checkpoint), tmp_path)

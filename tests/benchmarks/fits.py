@@ -3,6 +3,7 @@
 Parts of `tests.benchmarks.training`. Reads /proc: Linux alone.
 """
 
+import dataclasses
 import os
 import tempfile
 import time
@@ -154,7 +155,7 @@ def compiling(setting: Setting, *, turns: int = 1) -> list[Row]:
         plain = [model.eval()(batch) for batch in valid]
     counters.clear()
     start = time.process_time()
-    compile_encoder(model.encoder, "on", "cpu", 1)
+    compile_encoder(model.encoder, dataclasses.replace(setting.config, compile="on"), "cpu", 1)
     for batch in train:
         model.train()(batch).sum().backward()
     graphs = [counters["stats"]["unique_graphs"]]
@@ -195,8 +196,8 @@ def gpu(
         if how == "tutorial":
             trainer.fit(setting.model(Tutorial), loader)
         else:
-            model = setting.model()
-            compile_encoder(model.encoder, how, trainer.strategy.root_device.type, len(loader) * epochs)
+            model, config = setting.model(), dataclasses.replace(setting.config, compile=how)
+            compile_encoder(model.encoder, config, trainer.strategy.root_device.type, len(loader) * epochs)
             trainer.fit(model, ColaDataModule(setting.config, setting.corpus, tokenizer))
         return clock.seconds
 
