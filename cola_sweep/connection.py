@@ -7,6 +7,7 @@ import http.client
 import os
 import queue
 import ssl
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -26,6 +27,7 @@ T = TypeVar("T")
 DEFAULT_PROJECT = "cola-sweep"
 # A server that is there may be busy, or its machine: only one that is not keeps anybody waiting so long.
 REACH_SECONDS = 60
+SILENT_SECONDS = 5  # from then on whoever waits is told for what
 REQUEST_SECONDS = 20
 
 
@@ -74,6 +76,9 @@ def check_reachable(base_url: str) -> "Message | None":
     """Any HTTP answer will do; wandb itself would try a dead address 20 times. Returns its headers, if they came."""
     if not base_url.startswith(("http://", "https://")):
         raise UserError("WANDB_BASE_URL", got=base_url, rule="must begin with http:// or https://", fix="correct it")
+    told = threading.Timer(SILENT_SECONDS, _still_trying, [base_url])
+    told.daemon = True
+    told.start()
     try:
         # Like the client, no proxy to this machine, whether or not NO_PROXY says so.
         here = urlsplit(base_url).hostname in ("127.0.0.1", "::1", "localhost")
@@ -92,6 +97,12 @@ def check_reachable(base_url: str) -> "Message | None":
             rule=f"the W&B server does not answer ({reason})",
             fix="start it with `make serve`, or set WANDB_BASE_URL to one that runs",
         ) from error
+    finally:
+        told.cancel()
+
+
+def _still_trying(base_url: str) -> None:
+    print(f"still trying {base_url}, for {REACH_SECONDS} s in all", file=sys.stderr, flush=True)
 
 
 def home(api: Any) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """The connection to a server: real sockets, and the real client in a process of its own."""
 
 import inspect
+import io
 import os
 import re
 import socket
@@ -46,6 +47,33 @@ def test_waiting_for_a_download_ends() -> None:
 
 def test_any_answer_means_that_the_server_is_there(refusing_server: str) -> None:
     connection.check_reachable(refusing_server)
+
+
+def test_whoever_waits_for_a_silent_server_is_told_for_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = threading.Event()
+    lines: list[str] = []
+
+    class Terminal(io.StringIO):
+        def write(self, text: str) -> int:
+            lines.append(text)
+            told.set()
+            return len(text)
+
+    def answer_then() -> None:
+        connected, _ = listening.accept()
+        with connected:
+            told.wait(300)
+            connected.sendall(b"HTTP/1.1 401 no\r\n\r\n")
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(connection, "SILENT_SECONDS", 0)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server = threading.Thread(target=answer_then, daemon=True)
+        server.start()
+        connection.check_reachable(address)
+        server.join()
+    assert lines[0] == f"still trying {address}, for 60 s in all"
 
 
 def test_a_server_that_does_not_answer_is_one_line() -> None:
