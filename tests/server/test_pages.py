@@ -1,5 +1,7 @@
 import json
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib import resources
 from types import SimpleNamespace
@@ -8,9 +10,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from cola_sweep.server import auth, pages
+from cola_sweep.server.app import PAGE_THREADS
 from cola_sweep.server.context import Context
-from cola_sweep.server.pages import static
-from cola_sweep.server.store import files, projects, runs, sweeps
+from cola_sweep.server.pages import home, static
+from cola_sweep.server.pages.frame import Page
+from cola_sweep.server.store import Store, files, projects, runs, sweeps
 from cola_sweep.server.store.runs import Run
 
 HOSTILE = "<script>alert('x')</script>\"'"
@@ -145,6 +149,36 @@ def test_a_failure_is_a_page_to_a_person(page: TestClient, monkeypatch: pytest.M
     assert answer.status_code == 500
     assert "&lt;b&gt;broken" in answer.text
     assert "server.log" in answer.text
+
+
+def test_however_many_pages_are_asked_for_few_are_made_at_once(
+    page: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy, going = threading.Semaphore(0), threading.Event()
+    at_once: list[int] = []
+    lock, waiting = threading.Lock(), 0
+
+    def slow(store: Store, name: str) -> Page:
+        nonlocal waiting
+        with lock:
+            waiting += 1
+            at_once.append(waiting)
+        busy.release()
+        going.wait()
+        with lock:
+            waiting -= 1
+        return Page("home.html.j2", name, values={"projects": []})
+
+    monkeypatch.setattr(home, "_page", slow)
+    with ThreadPoolExecutor(2 * PAGE_THREADS) as pool:
+        answers = [pool.submit(page.get, "/") for _ in range(2 * PAGE_THREADS)]
+        for _ in range(PAGE_THREADS):
+            busy.acquire()
+        logged = page.post("/graphql", json={"query": "{ viewer { id } }"})
+        going.set()
+        assert [answer.result().status_code for answer in answers] == [200] * len(answers)
+    assert logged.status_code == 200, "what logs is answered meanwhile"
+    assert max(at_once) == PAGE_THREADS
 
 
 def test_an_empty_server_says_what_to_do(page: TestClient) -> None:

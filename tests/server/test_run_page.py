@@ -179,6 +179,24 @@ def test_charts_are_given_with_their_rows_or_with_why_not(data: Get) -> None:
     assert "create_custom_chart" in data("chart", key="absent")["error"]
 
 
+def test_a_chart_is_given_again_only_when_its_table_was_logged_again(
+    client: TestClient, context: Context, run: Run, address: str
+) -> None:
+    def ask(tag: str = "") -> Any:
+        return client.get(f"/data{address}/chart", params={"key": "squares"}, headers={"if-none-match": tag})
+
+    def shown() -> str:
+        text = client.get(address, headers={"accept": "text/html"}).text
+        return re.findall(r'data-key="squares" data-version="(\w+)"', text)[0]
+
+    tag, before = ask().headers["etag"], shown()
+    streams.write_lines(context.store, run.id, "history", 3, [json.dumps({"_step": 3, "train/loss": 0.5})])
+    assert (ask(tag).status_code, shown()) == (304, before)
+    streams.write_lines(context.store, run.id, "history", 4, [json.dumps({"_step": 4, "t": TABLE})])
+    assert ask(tag).json()["steps"] == [2, 4]
+    assert shown() != before
+
+
 def test_media_are_given_by_step(data: Get, run: Run) -> None:
     item = {"kind": "image", "caption": HOSTILE, "source": f"/shown/{run.entity}/p%20%26%20q/r%201/"}
     (step,) = data("media", key="picture")["steps"]

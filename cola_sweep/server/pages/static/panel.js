@@ -14,7 +14,7 @@ const AT_ONCE = 40; // keys of one request
  */
 export function curvePanel(section, tools, sources) {
   const figures = [...section.querySelectorAll(".curve")];
-  const loaded = new Map(figures.map((figure) => [figure, sources.map(() => null)])); // for each source its curve, below
+  const loaded = new Map(figures.map((figure) => [figure, sources.map(() => null)])); // for each source its curve; see fetchPoints
   const turns = sources.map(() => 0); // of each source, how often it was said that there may be new points
   const seen = new Set();
   let loading = null;
@@ -62,9 +62,10 @@ export function curvePanel(section, tools, sources) {
   };
   const ask = () => (loading ??= load());
 
-  // A curve: {turn, axes, version, count, buckets}; of one that is here, the server gives what changed. Whether it did.
+  /** Fetch what is new of a source's curves: {turn, axes, rough, version, count, buckets}, or `why` not. Whether it came. */
   const fetchPoints = async (some, i) => {
-    const turn = turns[i], before = some.map((figure) => loaded.get(figure)[i]), version = before.find((curve) => curve?.version)?.version ?? "";
+    const turn = turns[i], before = some.map((figure) => loaded.get(figure)[i]);
+    const version = before.find((curve) => curve?.version)?.version ?? "";
     const query = new URLSearchParams([["stream", some[0].dataset.stream], ["version", version], ...(before.some((curve) => curve?.rough) ? [] : [["soon", 1]])]);
     some.forEach((figure, at) => {
       query.append("key", figure.dataset.key);

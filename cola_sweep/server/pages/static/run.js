@@ -59,7 +59,7 @@ function consoleOf(section) {
 /** Take over what the server now says of the run. */
 async function takeOver() {
   const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" }).catch(unreachable);
-  if (!answer.ok) return;
+  if (!answer.ok) unreachable(); // the next look at the feed says why
   const now = new DOMParser().parseFromString(await answer.text().catch(unreachable), "text/html");
   const refreshed = [];
   let before = null;
