@@ -55,18 +55,21 @@ def tiny_flags(checkpoint: Path, corpus: Path) -> list[str]:
 
 
 @pytest.fixture
-def in_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], None]], None]:
-    """Do something in the n-th training step of the trial (from 0); an epoch has 6."""
+def in_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], None]], list[int]]:
+    """Do something in the n-th training step of the trial (from 0); an epoch has 6. Gives the steps that were begun."""
 
-    def arrange(number: int, action: Callable[[], None]) -> None:
+    def arrange(number: int, action: Callable[[], None]) -> list[int]:
         real = model_module.AcceptabilityModel.training_step
+        begun: list[int] = []
 
         def training_step(self: Any, batch: Any, position: int) -> Any:
+            begun.append(self.trainer.global_step)
             if self.trainer.global_step == number:
                 action()
             return real(self, batch, position)
 
         monkeypatch.setattr(model_module.AcceptabilityModel, "training_step", training_step)
+        return begun
 
     return arrange
 

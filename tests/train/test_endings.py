@@ -39,8 +39,9 @@ def test_a_stop_keeps_the_best_epoch_and_is_not_exit_code_0(
     ask: Callable[[], None], code: int, who: str,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    in_step(8, ask)
+    begun = in_step(8, ask)
     assert main(flags) == code
+    assert begun == list(range(9)), "no step after the one in which it was asked to"
     run = read_offline_run(tmp_path)
     assert run.exit_code == code
     assert run.summary["stopped"] == f"Stopped: stopped by {who}"
