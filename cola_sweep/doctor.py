@@ -233,7 +233,7 @@ def _checkpoint(name: str) -> Finding:
             hub_folder(stands, config_only=True)
             found = []
     except UserError as error:
-        return Finding("error", what, error.rule, error.fix)
+        return _error(what, error)
     if found:
         return Finding("error", what, found[0].rule, found[0].fix)
     folder = sources.local_folder(stands)
@@ -249,11 +249,17 @@ def _corpus(name: str, *, whole: bool) -> Finding:
     try:
         corpus = load_corpus(name)
     except UserError as error:
-        return Finding("error", what, error.rule, error.fix)
+        return _error(what, error)
     seen = f"{corpus.name}, fingerprint {corpus.fingerprint[:12]}"
     if name == "auto" and corpus.kind == "synthetic":
         return Finding("warning", what, seen, f"it is not CoLA: set {FOLDER_VARIABLE}, or write data: synthetic")
     return Finding("ok", what, seen)
+
+
+def _error(what: str, error: UserError) -> Finding:
+    """What is wrong with a setting, or with a file that it leads to, which is named then."""
+    of_file = not error.where.startswith("config.")
+    return Finding("error", what, str(error).removesuffix(f"; {error.fix}") if of_file else error.rule, error.fix)
 
 
 def torch_devices(env: Mapping[str, str]) -> Iterator[Finding]:

@@ -60,6 +60,15 @@ def test_what_a_sweep_names_and_this_machine_lacks_is_an_error() -> None:
     assert second == "error: data /no/such/corpus: no such folder; use auto, hub, synthetic or a folder"
 
 
+def test_a_file_that_is_wrong_is_named(tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text("a\tb\n")
+    (line,) = said(list(doctor.inputs([sweep(checkpoint=str(tmp_path), data=str(tmp_path))], whole=False)))[1:]
+    assert line.startswith(
+        f"error: data {tmp_path}: {tmp_path}/train.tsv:1: got '2 columns'; must have 4, parted by tabs"
+    )
+    assert line.endswith("; take CoLA's file as it is")
+
+
 def test_a_hubs_checkpoint_is_looked_for_in_its_cache_where_the_hub_does_not_answer(tmp_path: Path) -> None:
     (line,) = said(list(doctor.inputs([sweep(checkpoint="bert-base-cased", data="synthetic")], whole=False)))
     assert line.startswith("error: checkpoint bert-base-cased: the hub does not answer and its cache has no such model")

@@ -3,7 +3,7 @@
 Ray finds them places, gives each its CUDA_VISIBLE_DEVICES, shows their output here, and starts those whose node died
 anew elsewhere; the trials that such a node had are the server's to give out again. Beside them, each node has one warm
 server. RAY_ADDRESS names the cluster; without it Ray looks for one that runs here, and else makes one of this machine.
-Imports of ours the error, far, interrupts and warm; ray inside a function.
+Imports of ours the error, far, the hub's probe, interrupts and warm; ray inside a function.
 """
 
 import os
@@ -14,6 +14,7 @@ from typing import Any
 
 from cola_sweep import __version__, warm
 from cola_sweep.errors import UserError
+from cola_sweep.hub import hub_answers
 from cola_sweep.launch import far
 from cola_sweep.launch.interrupts import Interrupts
 
@@ -58,7 +59,7 @@ def run(
         gpus = int(ray.cluster_resources().get("GPU", 0))
         n = n or (gpus or len(nodes)) * (per_device or 1)
         share = {"num_gpus" if gpus else "num_cpus": 1 / (per_device or 1)}
-        servers = [] if cold else [_on(ray, node, WarmServer).remote() for node in nodes]
+        servers = [] if cold else [_on(ray, node, WarmServer).remote(dict(env)) for node in nodes]
         told = {**env, **({} if cold else {warm.VARIABLE: warm.socket_path()})}
         actor = ray.remote(max_restarts=RESTARTS, max_task_retries=RESTARTS, max_concurrency=2)(Agent)
         command = far.words(sweep, per_device=None, count=count, cold=cold)
@@ -130,6 +131,8 @@ class Agent:
 class WarmServer:
     """The actor that holds a node's warm server; where one listens already, that one serves."""
 
-    def __init__(self) -> None:
+    def __init__(self, env: dict[str, str]) -> None:
+        os.environ.update(env)
+        hub_answers()  # as whoever starts agents does: trials of a server with another answer would start cold
         words = [sys.executable, "-m", "cola_sweep.warm_server", "--socket", warm.socket_path(), "--until-eof"]
         self._server = subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True)
