@@ -15,7 +15,7 @@ from cola_sweep.server.curves import CLOCKS, Curves, Part
 from cola_sweep.server.store import Store, streams
 
 Stream = Literal["history", "events"]
-MOST_POINTS = 1_000_000  # kept of all runs together, in about 25 MB
+MOST_POINTS = 700_000  # kept of all runs together: in 15 MB of short runs, in 55 MB of long ones
 _CHUNK = 2000  # lines
 LONG = 20_000  # lines that take longer to read than a reader likes to wait
 _SOME = 2000  # of a long run's lines, evenly chosen
