@@ -113,7 +113,10 @@ class Server:
         return version, {path: path.stat().st_mtime_ns for path in places if not path.name.startswith("server.db")}
 
     def mutate(self, name: str, given: Any) -> list[str]:
-        """What is wrong with an input, by the server; then nothing has changed, and else nothing of another's."""
+        """What the server says is wrong with an input.
+
+        Where it says so nothing may have changed, and else nothing of another's project.
+        """
         self.requests += 1
         try:
             text = f"mutation M($input: Any) {{ {name}(input: $input) {SELECTION} }}"

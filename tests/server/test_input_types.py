@@ -93,7 +93,6 @@ def test_what_is_wrong_is_named_and_changes_nothing(server: Server, name: str) -
     good = GOOD[name]
     for path, kind, needed in parts(INPUTS[input_type(name)], good):
         where = "input" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-        assert path[-1] == 0 or changed(good, path, None), f"{where} is not in the input that is tried"
         for value in NEVER[kind] + ([None] if needed else []):
             (said,) = server.mutate(name, changed(good, path, value))
             assert "\n" not in said
