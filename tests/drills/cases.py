@@ -205,7 +205,7 @@ DRILLS = {
     "tried-again": Drill(tried_again, 3, 12, frozenset({"finished", "crashed", "failed"}), retries=RETRIES),
     "checkpoints": Drill(checkpoints, 3, 9, frozenset({"finished", "failed"}), said=(UNREAD,)),
     "bad-trials": Drill(
-        bad_trials, 8, 16, frozenset({"finished", "failed", "killed", "crashed"}), report=True, said=SAID
+        bad_trials, 8, 14, frozenset({"finished", "failed", "killed", "crashed"}), report=True, said=SAID
     ),
     "together": Drill(together, 64, 640, frozenset({"finished", "crashed"})),
 }

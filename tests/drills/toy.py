@@ -30,9 +30,9 @@ def forks(run: Any) -> None:
 
 
 def prints(run: Any) -> None:
-    """Says `megabytes` to the console, lines of 100 letters."""
-    line = "x" * 99 + "\n"
-    for _ in range(run.config["megabytes"] * 10):
+    """Says `megabytes` to the console, lines of 1,000 letters."""
+    line = "x" * 999 + "\n"
+    for _ in range(run.config["megabytes"]):
         sys.stdout.write(line * 1000)
 
 
