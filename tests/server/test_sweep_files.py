@@ -39,7 +39,7 @@ def named(kind: str, constraints: st.SearchStrategy[dict[str, Any]]) -> st.Searc
 
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=5)
-# Of W&B's pattern, and letters beyond it; the client hides names that begin with _ from scripts, and strips outer hyphens.
+# Of W&B's pattern, and letters beyond it; the client hides names with _ before from scripts, and strips outer hyphens.
 KEYS = st.from_regex(r"[A-Za-zé]([A-Za-z0-9_.é-]{0,3}[A-Za-z0-9_.é])?", fullmatch=True)
 JSON = st.recursive(
     st.none()
