@@ -41,12 +41,13 @@ def parsed(text: str | bytes, parse_int: Callable[[str], Any] | None = None) -> 
     Raises:
         ValueError: it is none, or nested so deeply that it could not be read again wherever it is needed.
     """
+    opened = text.count("[") + text.count("{") if isinstance(text, str) else text.count(b"[") + text.count(b"{")
     try:
         value = json.loads(text, parse_int=parse_int)
+        deep = opened > _DEEPEST and _is_deep(value)
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    opened = text.count("[") + text.count("{") if isinstance(text, str) else text.count(b"[") + text.count(b"{")
-    if opened > _DEEPEST and _is_deep(value):
+        deep = True
+    if deep:
         raise ValueError(f"it is nested more than {_DEEPEST} deep")
     return value
 
