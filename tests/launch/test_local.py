@@ -16,10 +16,10 @@ STAND_IN = """
 import os, signal, sys, threading
 TRIAL = '''
 import os, signal, sys
-signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 print("trial", os.getpid())
-while True:
-    signal.pause()
+signal.sigwaitinfo([signal.SIGTERM])
+sys.exit("stopped")
 '''
 sweep = sys.argv[-1]
 asked = threading.Semaphore(0)

@@ -51,10 +51,11 @@ def test_it_says_what_slurm_has_and_leaves_it(folder: Path, capsys: pytest.Captu
 
 
 def test_a_job_that_has_to_go_stops_its_trials_and_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    script = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)); print(1, flush=True)"
-    with subprocess.Popen(
-        [sys.executable, "-c", f"{script}; signal.pause()"], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
-    ) as agents:
+    script = (  # a handler could run just before a call that waits for the signal, and that would wait for ever
+        "import signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]); print(1, flush=True)\n"
+        "signal.sigwaitinfo([signal.SIGTERM]); sys.exit(143)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as agents:
         assert agents.stdout
         agents.stdout.readline()
         monkeypatch.setattr(far, "start", lambda words, env: agents)
@@ -104,8 +105,9 @@ def test_agents_are_stopped_when_their_starter_is_gone(folder: Path) -> None:
     (stand_in / "__init__.py").write_text("")
     (stand_in / "__main__.py").write_text(
         "import os, signal, sys\n"
-        f"signal.signal(signal.SIGTERM, lambda *_: sys.exit(open({str(said)!r}, 'w').write('stopped')))\n"
-        "print(os.environ.get('WANDB_SERVICE'), flush=True)\nsignal.pause()\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])\n"
+        "print(os.environ.get('WANDB_SERVICE'), flush=True)\n"
+        f"signal.sigwaitinfo([signal.SIGTERM])\nopen({str(said)!r}, 'w').write('stopped')\n"
     )
     script = (
         f"import os, sys; sys.path.insert(0, {str(Path(far.__file__).parents[2])!r})\n"
