@@ -1,8 +1,8 @@
 """Execute the GraphQL operations of the wandb client over plain Python resolvers.
 
 There is no declared schema: the client never asks for one, each of its releases asks for other
-fields, and W&B publishes none; what is sent has types, see `input_types`. graphql-core parses; this module
-resolves a field of an object by
+fields, and W&B publishes none; what is sent has types, see `input_types`. graphql-core parses; this
+module resolves a field of an object by
 
 1. a key of a dict, which is an answer made whole: its type, `__typename`, is for the client alone;
 2. else a resolver registered for (type, field), the type being `Query`, `Mutation` or the name of the
