@@ -8,14 +8,20 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.drills import served
 from tests.drills.toy import METRIC, value
 from tests.drills.world import PROJECT, World, wait_for
 
 LEAVE_SECONDS = 120.0
+END_SECONDS = 2 * served.RUN_SILENCE  # where all who could tell were killed, silence alone ends a run or an agent
 ENDED = {"finished", "failed", "crashed", "killed"}
+STATES = """query States($entity: String!, $project: String!, $sweep: String!) {
+    project(name: $project, entityName: $entity) { sweep(sweepName: $sweep) {
+        agents { edges { node { state } } } runs(first: 10000) { edges { node { state } } } } } }"""
 READ = """query Audit($entity: String!, $project: String!, $sweep: String!) {
     project(name: $project, entityName: $entity) { sweep(sweepName: $sweep) {
         state agents { edges { node { state } } }
@@ -35,18 +41,22 @@ class Audit:
 
 
 def examine(world: World, cells: int, *, retries: int = 0) -> Audit:
-    """Look at a sweep that should be over.
+    """Look at a sweep whose agents have left, once nobody works there and the server had the time to notice.
+
+    A trial whose agent was killed goes on by itself, and may be the last of all.
 
     Args:
         cells: points of its grid; each must be accounted for exactly once.
         retries: how often a failed one is tried again.
     """
     audit = Audit()
-    client = world.client()
-    assert world.address is not None
-    data, _ = client.graphql(READ, entity=world.address.user, project=PROJECT, sweep=world.sweep)
-    client.close()
-    sweep = data["project"]["sweep"]
+    try:
+        wait_for(lambda: not world.left(), "everybody is gone", LEAVE_SECONDS)
+    except TimeoutError:
+        audit.complaints += [f"left behind: {command}" for command in world.left()]
+    with suppress(TimeoutError):
+        wait_for(lambda: _settled(world.ask(STATES)), "everything has ended", END_SECONDS)
+    sweep = world.ask(READ)
     if sweep["state"] != "FINISHED":
         audit.complaints.append(f"the sweep is {sweep['state']}, not FINISHED")
     if running := [edge for edge in sweep["agents"]["edges"] if edge["node"]["state"] == "RUNNING"]:
@@ -61,10 +71,6 @@ def examine(world: World, cells: int, *, retries: int = 0) -> Audit:
         _retries(audit, runs, retries)
     for run in runs:
         _rows(audit, run, world.relay.safe.get(run["name"], {}), toy=world.toy)
-    try:
-        wait_for(lambda: not world.left(), "everybody is gone", LEAVE_SECONDS)
-    except TimeoutError:
-        audit.complaints += [f"left behind: {command}" for command in world.left()]
     return audit
 
 
@@ -77,6 +83,11 @@ def reported(world: World, said: Iterable[str]) -> list[str]:
         return [f"the report ended with {done.returncode}: {done.stderr[-500:]}"]
     page = (world.folder / "reports" / world.sweep / "report.md").read_text()
     return [f"the report does not say {part!r}" for part in (world.sweep, *said) if part not in page]
+
+
+def _settled(sweep: dict[str, Any]) -> bool:
+    runs, agents = ({edge["node"]["state"] for edge in sweep[kind]["edges"]} for kind in ("runs", "agents"))
+    return runs <= ENDED and "RUNNING" not in agents
 
 
 def _suggestions(audit: Audit, runs: list[dict[str, Any]], cells: int) -> None:

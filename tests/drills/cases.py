@@ -34,7 +34,7 @@ SAID = (
 )  # fmt: skip
 MAKE_AGENT = """mutation Join($sweep: String!, $project: String!) {
     createAgent(input: {sweep: $sweep, projectName: $project, host: "drill"}) { agent { id } } }"""
-OPEN_RUNS = """query Open($entity: String!, $project: String!, $sweep: String!) {
+RUNS = """query Runs($entity: String!, $project: String!, $sweep: String!) {
     project(name: $project, entityName: $entity) { sweep(sweepName: $sweep) {
         runs(first: 1000) { edges { node { id state summaryMetrics } } } } } }"""
 STOP = "mutation Stop($id: ID!) { stopRun(input: {id: $id}) { success } }"
@@ -253,8 +253,4 @@ def _checkpoint(folder: Path, *, whole: bool) -> Path:
 
 
 def _runs(world: World) -> list[dict[str, str]]:
-    assert world.address is not None
-    client = world.client()
-    data, _ = client.graphql(OPEN_RUNS, entity=world.address.user, project=PROJECT, sweep=world.sweep)
-    client.close()
-    return [edge["node"] for edge in data["project"]["sweep"]["runs"]["edges"]]
+    return [edge["node"] for edge in world.ask(RUNS)["runs"]["edges"]]

@@ -8,27 +8,26 @@ import sys
 import time
 from pathlib import Path
 
-FOLDER = Path(sys.argv[1])
 # Seconds, in proportion to the real ones, but for the first: an idle client is heard each 30 s.
 RUN_SILENCE, AGENT_SILENCE, START_LIMIT = 35.0, 10.0, 12.0
 TICK_SECONDS = 1.0
 
 
-def shifted(real: float) -> float:
+def shifted(folder: Path, real: float) -> float:
     try:
-        return real + float((FOLDER / "clock").read_text() or 0)
+        return real + float((folder / "clock").read_text() or 0)
     except FileNotFoundError:
         return real
 
 
 def main() -> None:
-    real = time.time
-    time.time = lambda: shifted(real())  # before anyone takes it
+    folder, real = Path(sys.argv[1]), time.time
+    time.time = lambda: shifted(folder, real())  # before anyone takes it
     from cola_sweep.server import app, process, states
 
     states.RUN_SILENCE, states.AGENT_SILENCE, states.START_LIMIT = RUN_SILENCE, AGENT_SILENCE, START_LIMIT
     app.TICK_SECONDS = TICK_SECONDS
-    process.run(process.Options(FOLDER, port=0, search_seed=0))
+    process.run(process.Options(folder, port=0, search_seed=0))
 
 
 if __name__ == "__main__":

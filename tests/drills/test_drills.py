@@ -6,14 +6,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
 
-from tests.drills.audit import Audit, _retries, _rows, _suggestions
+from tests.drills.audit import Audit, _retries, _rows, _suggestions, examine
 from tests.drills.relay import Relay
 from tests.drills.toy import METRIC, value
+from tests.drills.world import World
 
 STREAM = "/files/me/p/r/file_stream"
 BODY = {"files": {"wandb-history.jsonl": {"offset": 3, "content": ['{"_step": 3}']}}}
@@ -89,6 +91,26 @@ def test_the_audit_misses_nothing() -> None:
     assert audit.complaints == [
         "cell 0 was finished 2 times", "cell 1 was never tried", "cells that the grid has not: [7]",
     ]  # fmt: skip
+
+
+def test_the_audit_waits_for_a_trial_that_outlives_its_agent(tmp_path: Path) -> None:
+    left = iter([["a trial"], []])
+    seen = iter([("running", "RUNNING"), ("crashed", "RUNNING"), ("crashed", "CRASHED"), ("crashed", "CRASHED")])
+
+    class Orphaned(World):
+        def left(self) -> list[str]:
+            return next(left)
+
+        def ask(self, query: str) -> Any:
+            state, agent = next(seen)
+            trial = {**run("a", 0, state), "config": '{"cell": {"value": 0}}'}
+            edges = {"runs": {"edges": [{"node": trial}]}, "agents": {"edges": [{"node": {"state": agent}}]}}
+            return {"state": "FINISHED", **edges}
+
+    world = Orphaned(tmp_path, "word", Relay(), axis=("cell", [0]))
+    audit = examine(world, 1)
+    world.relay.cut()
+    assert (audit.complaints, audit.states, audit.suggestions) == ([], {"crashed": 1}, 1)
 
 
 def test_the_audit_knows_what_a_retry_is() -> None:

@@ -102,6 +102,14 @@ class World:
         assert self.address is not None
         return Client(self.address)
 
+    def ask(self, query: str) -> Any:
+        """The sweep, as a query over `$entity`, `$project` and `$sweep` has it."""
+        assert self.address is not None
+        client = self.client()
+        data, _ = client.graphql(query, entity=self.address.user, project=PROJECT, sweep=self.sweep)
+        client.close()
+        return data["project"]["sweep"]
+
     @property
     def agents_dir(self) -> Path:
         """Where agents run and their trials write."""
