@@ -222,6 +222,14 @@ def leveldb_records(data: bytes, block: int = 32768, header: int = 7) -> Iterato
 
 
 @pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing is most of a report's time; tests of its words and files can do without."""
+    from cola_sweep import figures
+
+    monkeypatch.setattr(figures, "draw", lambda findings: figures.Gallery())
+
+
+@pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The client's warnings of a test, whether or not an earlier one has silenced it."""
     import wandb

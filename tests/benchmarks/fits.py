@@ -21,7 +21,8 @@ from cola_sweep.config import Compile
 from cola_sweep.data import GPU_WIDTH_STEP, BatchLoader, ColaDataModule
 from cola_sweep.model import AcceptabilityModel, compile_encoder
 from cola_sweep.trainer import LOG_EVERY
-from tests.benchmarks.server import Row, serving
+from tests.benchmarks.client import serving
+from tests.benchmarks.server import Row
 from tests.benchmarks.setting import Batch, Padded, Setting, Trainee, environment, ratio
 from tests.system.conftest import client_env
 

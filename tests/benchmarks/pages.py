@@ -28,7 +28,8 @@ from urllib.parse import urlencode, urlsplit
 from cola_sweep.server import process
 from cola_sweep.server.store import Store, projects, runs, streams, sweeps, users
 from tests.benchmarks import server
-from tests.benchmarks.server import PROJECT, SWEEP, Row, opened, serving, table
+from tests.benchmarks.client import PROJECT, serving
+from tests.benchmarks.server import SWEEP, Row, opened, table
 
 LONG = "long"
 SEEN = ["valid/mcc", *(f"train/metric{i}" for i in range(5))]  # the curves of a page that are in sight

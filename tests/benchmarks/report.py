@@ -26,7 +26,8 @@ from cola_sweep.metric_names import METRIC_NAMES
 from cola_sweep.server import process
 from cola_sweep.server.store import Store, projects, runs, streams, sweeps, users
 from tests import fake_sweep
-from tests.benchmarks.server import PROJECT, Client, Row, opened, serving, table
+from tests.benchmarks.client import PROJECT, Client, serving
+from tests.benchmarks.server import Row, opened, table
 from tests.system.conftest import client_env
 
 SWEEP = "bench1000"

@@ -22,7 +22,8 @@ from pathlib import Path
 
 from cola_sweep.server import process
 from cola_sweep.server.app import THREADS
-from tests.benchmarks.server import HEARTBEAT, PROJECT, SWEEP, Client, _cpu_seconds, _metrics, serving
+from tests.benchmarks.client import HEARTBEAT, PROJECT, Client, serving
+from tests.benchmarks.server import SWEEP, _cpu_seconds, _metrics
 
 JOIN = """mutation Join($sweep: String!, $project: String!) {
     createAgent(input: {sweep: $sweep, projectName: $project, host: "soak"}) { agent { id } } }"""

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from cola_sweep import records
 from cola_sweep.server.store import projects, runs, streams, users
-from tests.benchmarks import report, server
+from tests.benchmarks import client, report, server
 
 
 def test_every_run_is_finished_with_three_epochs_and_the_best_are_named(tmp_path: Path) -> None:
     with server.opened(tmp_path) as store:
         best = report.fill(store, 15)
-        project = projects.ensure(store, users.first(store).name, server.PROJECT)
+        project = projects.ensure(store, users.first(store).name, client.PROJECT)
         found = {run.name: run for run in runs.select(store, project.id)}
         epochs = {name: records.by_epoch(streams.history_rows(store, run.id)) for name, run in found.items()}
     assert {run.state for run in found.values()} == {"finished"}

@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Barrier, Thread
 
 from cola_sweep.packaged import PACKAGED, packaged_folder
-from tests.benchmarks.server import HEARTBEAT
+from tests.benchmarks.client import HEARTBEAT
 from tests.drills import harm, served
 from tests.drills.audit import ENDED
 from tests.drills.world import PROJECT, World, wait_for

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cola_sweep.server import process
-from tests.benchmarks.server import Client
+from tests.benchmarks.client import Client
 from tests.drills.relay import Relay
 from tests.drills.toy import METRIC
 from tests.system.conftest import client_env

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from cola_sweep.server import controller, dispatch, states, trials
-from cola_sweep.server.graphql import Refused
+from cola_sweep.server import dispatch, states
 from cola_sweep.server.store import Store, agents, projects, runs, streams, sweeps
 from cola_sweep.server.store.runs import Run
 from cola_sweep.server.store.sweeps import Sweep
@@ -321,28 +320,6 @@ def test_what_runs_reached_is_kept_and_made_anew_when_their_lines_or_the_rule_ch
     assert find(store, "behind").stop_reason is None, "nobody has logged the new metric"
 
 
-def test_a_local_controller_schedules_and_stops(store: Store) -> None:
-    sweep = make_sweep(store, "{controller: {type: local}, method: random, parameters: {a: {value: 1}}}")
-    agent = join(store, sweep)
-    assert ask(store, agent) == [], "the server proposes nothing by itself"
-    entry = {"id": "x", "data": {"args": {"a": {"value": 3}}}}
-    for _ in range(2):  # what is scheduled twice is made once
-        controller.obey(store, sweeps.by_id(store, sweep.id) or sweep, json.dumps({"schedule": [entry]}))
-    (command,) = ask(store, agent)
-    assert command["args"] == {"a": {"value": 3}}
-    fresh = sweeps.by_id(store, sweep.id)
-    assert fresh is not None
-    assert json.loads(fresh.scheduler or "") == {"scheduled": [{"id": "x", "runid": command["run_id"]}]}
-    begin(store, command["run_id"])
-    controller.obey(store, fresh, json.dumps({"earlystop": [command["run_id"], "unknown"]}))
-    assert ask(store, agent, command["run_id"]) == [{"type": "stop", "run_id": command["run_id"]}]
-    end(store, command["run_id"], "killed")
-    controller.obey(store, fresh, json.dumps({"schedule": [{"id": "y", "data": {"args": None}}]}))
-    assert ask(store, agent) == [{"type": "exit"}]
-    with pytest.raises(Refused):
-        controller.obey(store, fresh, '{"schedule": [1]}')
-
-
 def test_a_local_schedulers_runs_are_given_out_in_order(store: Store) -> None:
     sweep = make_sweep(store, "{scheduler: {engine: optuna}, metric: {name: m}}")
     agent = join(store, sweep)
@@ -408,21 +385,3 @@ def test_the_search_goes_on_after_a_restart(store: Store) -> None:
         told.append(ask(other, join(other, sweep))[0]["args"])
         other.close()
     assert told[0] != told[1]
-
-
-@pytest.mark.parametrize(
-    ("summary", "goal", "expected"),
-    [
-        ({"m": 3}, "maximize", 3.0),
-        ({"m": {"max": 5, "min": 1}}, "maximize", 5.0),
-        ({"m": {"max": 5, "min": 1}}, "minimize", 1.0),
-        ({"m": {"best": 2, "last": 1}}, "minimize", 2.0),
-        ({"m": {"count": 2}}, "minimize", None),
-        ({"m": float("nan")}, "maximize", None),
-        ({"m": "NaN"}, "maximize", None),
-        ({"m": True}, "maximize", None),
-        ({}, "maximize", None),
-    ],
-)
-def test_the_metric_is_read_at_its_best_epoch(summary: dict[str, Any], goal: Any, expected: float | None) -> None:
-    assert trials.metric_value(json.dumps(summary), trials.Metric("m", goal)) == expected

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from cola_sweep.server import app, ids
 from cola_sweep.server.input_types import INPUTS, input_type
 from cola_sweep.server.store.settings import unknown_fields
-from tests.benchmarks.server import HEARTBEAT
+from tests.benchmarks.client import HEARTBEAT
 from tests.server.fuzzing import (
     GRID,
     JSON,

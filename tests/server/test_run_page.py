@@ -11,9 +11,8 @@ from urllib.parse import quote
 import pytest
 from starlette.testclient import TestClient
 
-from cola_sweep.server import ids, media, table_files, tables
+from cola_sweep.server import ids, table_files, tables
 from cola_sweep.server.context import Context
-from cola_sweep.server.curve_axes import axes, own_axes
 from cola_sweep.server.store import artifact_files, artifacts, collections, files, projects, runs, streams, sweeps
 from cola_sweep.server.store.runs import Run
 from cola_sweep.server.tables import BadTable, Table
@@ -297,68 +296,6 @@ def test_pictures_in_a_table_come_out_of_its_artifact(client: TestClient, contex
     assert "4 rows" in text
 
 
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [
-        (b"{", "not JSON"),
-        (b"[]", "no columns"),
-        (b'{"columns": ["a"], "data": [[1, 2]]}', "not the 1 cells"),
-        (b'{"columns": ["a"], "data": [1]}', "not the 1 cells"),
-    ],
-)
-def test_what_is_no_table_is_refused(content: bytes, why: str) -> None:
-    with pytest.raises(BadTable, match=why):
-        tables.parse(content)
-
-
-def test_cells_of_all_kinds_have_an_order() -> None:
-    cells = [3, "b", None, float("nan"), float("inf"), -1.5, "A", True, [2]]
-    table = Table(("a",), [[cell] for cell in cells])
-    up = [row[0] for row in tables.view(table, sort="a").rows]
-    assert up[:4] == [-1.5, True, 3, float("inf")]
-    assert up[4:7] == [[2], "A", "b"]
-    down = [row[0] for row in tables.view(table, sort="a", down=True).rows]
-    assert down[:7] == up[:7][::-1]
-    assert {str(cell) for cell in down[7:]} == {"None", "nan"}
-
-
-def test_parts_of_other_columns_are_not_joined() -> None:
-    with pytest.raises(BadTable, match="different columns"):
-        tables.joined([Table(("a",), []), Table(("b",), [])])
-    with pytest.raises(BadTable, match="none of its parts"):
-        tables.joined([])
-
-
-MEDIA: list[tuple[Any, list[tuple[str, str, str]]]] = [
-    ({"_type": "html-file", "path": "a.html"}, [("html", "a.html", "")]),
-    (
-        {"_type": "images/separated", "filenames": ["a.png", "b.png"], "captions": ["x"]},
-        [("image", "a.png", "x"), ("image", "b.png", "")],
-    ),
-    ({"_type": "audio", "audio": [{"path": "a.wav", "caption": "c"}]}, [("audio", "a.wav", "c")]),
-    ({"_type": "videos", "videos": [{"path": "a.mp4"}], "captions": False}, [("video", "a.mp4", "")]),
-    ({"_type": "molecule-file", "path": "a.pdb"}, [("file", "a.pdb", "")]),
-    ({"_type": "images/separated", "filenames": None}, []),
-    ({"_type": "image-file", "path": 3}, []),
-    ({"_type": ["image-file"]}, []),
-    ("image-file", []),
-]
-
-
-@pytest.mark.parametrize(("value", "found"), MEDIA)
-def test_media_are_told_from_their_json(value: Any, found: list[tuple[str, str, str]]) -> None:
-    assert [(item.kind, item.path, item.caption) for item in media.shown(value)] == found
-
-
-def test_tables_are_joined_as_the_client_says() -> None:
-    one, other = Table(("id", "a"), [[1, "x"], [2, "y"]]), Table(("key", "b"), [[2, "u"], [2, "v"], [3, "w"]])
-    found = tables.beside(one, other, "id", "key")
-    assert found.columns == ("0.id", "0.a", "1.key", "1.b")
-    assert found.rows == [[1, "x", None, None], [2, "y", 2, "u"], [2, "y", 2, "v"], [None, None, 3, "w"]]
-    with pytest.raises(BadTable, match="'b' and 'b'"):
-        tables.beside(one, other, "b", "b")
-
-
 def test_a_joined_and_a_parted_table_are_read_out_of_their_artifact(context: Context, run: Run) -> None:
     collection = collections.ensure(context.store, run.project_id, "ArtifactSequence", "joins", "run_table")
     artifact = artifacts.begin(context.store, collection.id, artifacts.Draft("d"), run.id, deduplicate=False)
@@ -386,19 +323,3 @@ def test_a_joined_and_a_parted_table_are_read_out_of_their_artifact(context: Con
         load("joined-table", "bad.joined-table.json")
     with pytest.raises(BadTable, match="not arrived"):
         load("joined-table", "none")
-
-
-def test_a_histogram_has_bars() -> None:
-    value = {"_type": "histogram", "bins": [0, 1, 2], "values": [5, 7]}
-    assert media.bars(value) == [(0, 1, 5), (1, 2, 7)]
-    assert media.bars({"_type": "histogram", "bins": ["<b>", 1], "values": [1]}) == []
-    assert media.bars({"_type": "histogram"}) == media.bars(3) == []
-
-
-def test_axes_are_what_define_metric_says() -> None:
-    metrics = [{"1": "batch"}, {"2": "*", "5": 1}, {"1": "valid/mcc", "4": "epoch"}, "odd", {"2": "x", "5": 99}]
-    config = {"_wandb": {"value": {"m": metrics}}}
-    keys = ["batch", "epoch", "valid/mcc", "loss"]
-    assert axes(config, keys) == ("_runtime", "_timestamp", "batch", "epoch")
-    assert own_axes(config, keys) == {"valid/mcc": "epoch", "loss": "batch", "epoch": "batch"}
-    assert own_axes({}, keys) == {}
