@@ -18,7 +18,8 @@ from typing import IO
 
 from cola_sweep.errors import UserError
 
-START_SECONDS = 120.0  # only ends what hangs: a server that ends is seen at once
+START_SECONDS = 900.0  # only ends what hangs: records of an older version, many GB of them, may have to be rewritten
+SILENT_SECONDS = 5.0
 STOP_SECONDS = 20.0
 _POLL_SECONDS = 0.02
 _LOCK_SECONDS = 0.3
@@ -77,8 +78,8 @@ def run(options: Options) -> None:
         except DatabaseError as error:
             raise UserError(
                 f"--data-dir {options.data_dir}",
-                rule=f"its database cannot be read: {error}",
-                fix="name another folder",
+                rule=f"its database cannot be opened: {error}",
+                fix="make room if its disk is full, or name another folder",
             ) from None
         try:
             app = create_app(
@@ -125,12 +126,16 @@ def start(options: Options) -> Address:
     words += ["--allow-provisioning"] if options.provisioning else []
     begin = log.stat().st_size if log.exists() else 0
     pid = _spawn(words, log)
-    deadline = time.monotonic() + START_SECONDS
+    began, told = time.monotonic(), False
     while not _ended(pid):
         address = _read(options.data_dir / "server.json")
         if address and address.pid == pid and ready(address.base_url):
             return address
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > SILENT_SECONDS and not told:
+            told = True
+            print(f"still starting; what it does is said in {log}", file=sys.stderr, flush=True)
+        if waited > START_SECONDS:
             os.kill(pid, signal.SIGKILL)
         time.sleep(_POLL_SECONDS)
     said = log.read_bytes()[begin:].decode(errors="replace").strip().splitlines() or ["it ended without a word"]

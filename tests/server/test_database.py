@@ -1,5 +1,6 @@
 """The database: transactions, readers on other threads, times, migrations."""
 
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cola_sweep.server import dispatch
-from cola_sweep.server.store import agents, runs, streams
+from cola_sweep.server.store import agents, projects, runs, streams
 from cola_sweep.server.store.database import SCHEMA_VERSION, Store, iso, seconds
 from cola_sweep.server.store.failures import transient
 
@@ -153,12 +154,17 @@ def test_records_of_version_1_are_kept_and_their_sweeps_go_on(tmp_path: Path) ->
             )
             rows = [(number, line, line, f'{{"m": {value}}}') for line in range(2)]
             db.executemany("INSERT INTO history VALUES (?, ?, ?, ?)", rows)
+            db.execute("INSERT INTO console VALUES (?, 0, 'hello')", (number,))
+            db.execute("INSERT INTO events VALUES (?, 0, '{\"cpu\": 7}')", (number,))
         db.execute("PRAGMA user_version=1")
     db.close()
     store = Store(tmp_path / "server.db", clock=lambda: seconds(now))
     assert store.all("PRAGMA user_version")[0][0] == SCHEMA_VERSION
     behind = runs.find(store, "ada", "p", "run2")
     assert behind is not None
+    assert streams.history_texts(store, behind.id) == ['{"m": 0.1}', '{"m": 0.1}']
+    kept = [streams.texts_at(store, behind.id, stream, [0]) for stream in ("console", "events")]
+    assert kept == [["hello"], ['{"cpu": 7}']]
     streams.write_lines(store, behind.id, "history", 2, ['{"m": 0.2}'])
     dispatch.on_stream(store, behind, {"files": {"wandb-history.jsonl": {}}})
     assert [run.stop_reason for run in runs.of_sweep(store, 1)] == [
@@ -168,6 +174,15 @@ def test_records_of_version_1_are_kept_and_their_sweeps_go_on(tmp_path: Path) ->
     (command,) = dispatch.heartbeat(store, agents.create(store, 1, "agent", "host").id, [])
     assert command["type"] == "run"
     store.close()
+
+
+def test_long_lines_take_no_more_room_than_they_must(store: Store) -> None:
+    project = projects.ensure(store, "ada", "p")
+    run = runs.create(store, project.id, "r", state="running", display_name="x")
+    for stream, line in (("history", json.dumps({"text": "x" * 1200})), ("console", "x" * 1200)):
+        streams.write_lines(store, run.id, stream, 0, [line] * 1000)
+    pages, size = (store.all(f"PRAGMA {of}")[0][0] for of in ("page_count", "page_size"))
+    assert pages * size < 1.5 * 2 * 1000 * 1200
 
 
 def test_times_are_utc_text_that_reads_back(store: Store) -> None:

@@ -6,11 +6,13 @@ import re
 import resource
 import signal
 import socket
+import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import httpx
@@ -20,6 +22,7 @@ from cola_sweep.errors import ArgumentParser, UserError
 from cola_sweep.server import process, serve
 from cola_sweep.server.process import Address, Options
 from cola_sweep.server.store import Store, files, projects, runs, settings, streams
+from cola_sweep.server.store.database import SCHEMA_VERSION
 
 
 @pytest.fixture
@@ -130,8 +133,22 @@ def test_a_file_that_is_no_database_is_a_users_error(options: Options) -> None:
     options.data_dir.mkdir()
     (options.data_dir / "server.db").write_bytes(b"not a database" * 1000)
     for begin in (process.run, process.start):
-        with pytest.raises(UserError, match="its database cannot be read"):
+        with pytest.raises(UserError, match="its database cannot be opened"):
             begin(options)
+
+
+def test_a_start_that_takes_long_says_where_to_look(
+    options: Options, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options.data_dir.mkdir()
+    first = resources.files("cola_sweep.server.store").joinpath("migrations/0001.sql").read_text()
+    with closing(sqlite3.connect(options.data_dir / "server.db")) as db:
+        db.executescript(f"{first} PRAGMA user_version=1;")
+    monkeypatch.setattr(process, "SILENT_SECONDS", 0.0)
+    process.start(options)
+    log = options.data_dir / "server.log"
+    assert capsys.readouterr().err == f"still starting; what it does is said in {log}\n"
+    assert f"bringing {options.data_dir / 'server.db'} from schema 1 to {SCHEMA_VERSION}" in log.read_text()
 
 
 def test_what_was_answered_survives_kill_9(options: Options) -> None:

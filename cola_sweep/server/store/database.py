@@ -5,6 +5,7 @@ with store.write() as db:          # one transaction; nested calls join it
 store.all("SELECT ...")            # outside: a reader of this thread's own
 """
 
+import logging
 import math
 import sqlite3
 import threading
@@ -18,7 +19,7 @@ from typing import Any
 
 from cola_sweep.server.hearing import Hearing
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 # Pages of the write-ahead log, 16 MiB, from which on a commit folds in what `checkpoint` left, and it begins anew.
 _LOG_PAGES = 2**12
 
@@ -138,6 +139,8 @@ class Store:
             raise sqlite3.DatabaseError(
                 f"{self.path}: schema {version} is newer than {SCHEMA_VERSION}, the newest known"
             )
+        if 0 < version < SCHEMA_VERSION:
+            logging.getLogger(__name__).info("bringing %s from schema %d to %d", self.path, version, SCHEMA_VERSION)
         for number in range(version + 1, SCHEMA_VERSION + 1):
             script = resources.files(__package__).joinpath(f"migrations/{number:04}.sql").read_text()
             self._writer.executescript(f"BEGIN;\n{script}\nPRAGMA user_version={number};\nCOMMIT;")
