@@ -39,7 +39,7 @@ def prints(run: Any) -> None:
 def hangs(run: Any) -> None:
     """Does not listen to SIGTERM either."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    time.sleep(3600)
+    time.sleep(24 * 3600)  # longer than any drill: a gigabyte of console can take more than an hour
 
 
 def takes_memory(run: Any) -> None:
