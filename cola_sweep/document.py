@@ -84,6 +84,8 @@ def _lines(node: yaml.Node | None, path: str) -> Iterator[tuple[str, int]]:
             raise yaml.MarkedYAMLError(problem=f"key {key.value!r} stands twice", problem_mark=key.start_mark)
         if isinstance(key.value, str):
             seen.add(key.value)
-        here = f"{path}.{key.value}" if path else str(key.value)
+        # A key `on` is True.
+        name = yaml.SafeLoader.bool_values[key.value.lower()] if key.tag.endswith(":bool") else key.value
+        here = f"{path}.{name}" if path else str(name)
         yield here, key.start_mark.line + 1
         yield from _lines(value, here)

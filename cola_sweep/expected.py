@@ -37,7 +37,7 @@ def expectation(spec: SweepSpec, past: Sequence[Past], probed: "Probed | None" =
         probed: what a few steps of this sweep's trials took; it goes before what others took.
     """
     number_of = trials(spec)
-    said = "trials without end"
+    said = "as many trials as its search asks for" if spec.engine or spec.controller else "trials without end"
     if number_of is not None:
         at_most = spec.method != "grid" or spec.early_terminate is not None or spec.engine
         said = f"{'at most ' if at_most else ''}{wording.count(number_of, 'trial')}"
@@ -49,9 +49,10 @@ def expectation(spec: SweepSpec, past: Sequence[Past], probed: "Probed | None" =
 
 def trials(spec: SweepSpec) -> int | None:
     """How many trials the sweep has at most; None if there is no end of them."""
-    cells = count(spec.parameters) if spec.parameters and not spec.engine else None
-    ends = [end for end in (cells, spec.run_cap) if end is not None]
-    return min(ends, default=None)
+    elsewhere = bool(spec.controller or spec.engine) and not spec.is_ours
+    cells = [None] if elsewhere or not spec.parameters else [count(branch.space) for branch in spec.branches]
+    space = None if None in cells else sum(cell for cell in cells if cell)
+    return min((end for end in (space, spec.run_cap) if end is not None), default=None)
 
 
 def alike(spec: SweepSpec, past: Sequence[Past]) -> list[Past]:

@@ -87,10 +87,7 @@ def ready_folder(name: str) -> Path | None:
         UserError: there is no such checkpoint.
         NotInstalled: a package of it is missing.
     """
-    if name not in PACKAGES:
-        rule = f"no package is known for it, only for {', '.join(PACKAGES)}"
-        raise UserError(WHERE, got=name, rule=rule, fix="use one of these, a hub id or a folder")
-    package = PACKAGES[name]
+    package = known(name)
     if _unzipped(name).is_dir():
         return _unzipped(name)
     found = [path for path in map(_installed, package.paths) if path]
@@ -100,6 +97,14 @@ def ready_folder(name: str) -> Path | None:
             rule = f"{len(package.paths) - len(found)} of its {len(package.paths)} packages are not installed"
         raise NotInstalled(WHERE, got=name, rule=rule, fix=f"run {package.command}")
     return found[0] if found[0].is_dir() else None
+
+
+def known(name: str) -> Package:
+    """Raises: UserError: no package is known to carry the checkpoint."""
+    if name not in PACKAGES:
+        rule = f"no package is known for it, only for {', '.join(PACKAGES)}"
+        raise UserError(WHERE, got=name, rule=rule, fix="use one of these, a hub id or a folder")
+    return PACKAGES[name]
 
 
 def _unzipped(name: str) -> Path:

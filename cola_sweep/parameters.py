@@ -35,7 +35,9 @@ LARGEST_EXPONENT = 20
 # exp(-700) is 1e-304, next to the smallest float.
 SMALLEST_EXPONENT = -700
 # What YAML 1.1 reads as text although everyone reads it as a number.
-EXPONENT_TEXT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
+EXPONENT_TEXT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
+# One of these makes a mapping a range; {a: 1, b: 2} may be two settings.
+_TELLING = frozenset({"distribution", "value", "values", "min", "max", "mu", "sigma"})
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,11 @@ _CANONICAL = json.JSONEncoder(sort_keys=True)
 def canonical(value: Any) -> str:
     """One text per JSON value: 5 and 5.0 differ, the order of keys does not count."""
     return _CANONICAL.encode(value)
+
+
+def is_range(value: Any) -> bool:
+    """Whether a value is meant as a parameter's constraints, be they right or wrong."""
+    return isinstance(value, Mapping) and bool(_TELLING & value.keys())
 
 
 def read_parameter(entry: Any, path: tuple[str, ...], warnings: list[Finding]) -> Parameter:
@@ -289,8 +296,15 @@ def _number(value: Any, where: str, warnings: list[Finding]) -> float:
 
 
 def _warn_of_text(value: Any, where: str, warnings: list[Finding]) -> None:
+    """Of a text that everyone reads as a number, in a mapping or list too; but for ranges, which have a reading."""
     if isinstance(value, str) and EXPONENT_TEXT.fullmatch(value):
         warnings.append(_text_warning(value, where))
+    elif isinstance(value, Mapping) and not is_range(value):
+        for key, member in value.items():
+            _warn_of_text(member, f"{where}.{key}", warnings)
+    elif isinstance(value, list):
+        for i, member in enumerate(value):
+            _warn_of_text(member, f"{where}[{i}]", warnings)
 
 
 def _text_warning(value: str, where: str) -> Finding:

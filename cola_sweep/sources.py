@@ -9,11 +9,12 @@ Imports checkpoints, errors, hub, packaged, parameters, space and sweep_rules; c
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
-from cola_sweep.checkpoints import HUB_ID, check_layers, hub_folder, split_layers, weight_files
+from cola_sweep.checkpoints import HUB_ID, check_layers, check_name, hub_folder, split_layers, weight_files
 from cola_sweep.errors import UserError
 from cola_sweep.hub import hub_answers
-from cola_sweep.packaged import NotInstalled, ready_folder
+from cola_sweep.packaged import PACKAGED, NotInstalled, ready_folder
 from cola_sweep.parameters import Finding
 from cola_sweep.space import SweepSpec
 from cola_sweep.sweep_rules import choices
@@ -54,20 +55,25 @@ def local_folder(name: str) -> Path | None:
 
 def _checkpoint(where: str, name: str) -> Iterator[Finding]:
     try:
-        base, layers = split_layers(name)
-        folder = local_folder(name)
+        check_name(name)
+    except UserError:
+        return  # no matter of this machine, so `sweep_rules` says it
+    base, layers = split_layers(name)
+    try:
+        folder = local_folder(PACKAGED if base == "auto" else base)
         if folder is not None:
             weight_files(folder)
-        elif HUB_ID.fullmatch(base) and base != "auto" and not hub_answers():
+        elif HUB_ID.fullmatch(base) and not hub_answers():
             yield Finding("note", where, name, UNASKED, "check again where it does")
-        elif not base.startswith("pypi:") and base != "auto":
+        elif not base.startswith("pypi:"):
             folder = hub_folder(base, config_only=True)
         if layers is not None and folder is not None:
             check_layers(name, layers, folder)
-    except NotInstalled as error:
-        yield Finding("warning", where, name, error.rule, error.fix)
     except UserError as error:
-        yield Finding("error", where, name, error.rule, error.fix)
+        # Where the hub answers, `auto` is another one.
+        if base != "auto" or not hub_answers():
+            severity: Literal["warning", "error"] = "warning" if isinstance(error, NotInstalled) else "error"
+            yield Finding(severity, where, name, error.rule, error.fix)
 
 
 def _corpus(where: str, name: str) -> Iterator[Finding]:

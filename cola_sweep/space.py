@@ -7,10 +7,10 @@ refused by both, with the same line.
 >>> [(p.name, p.values) for p in spec.parameters]
 [('lr', (0.1, 0.2))]
 
-Imports of ours the error, `branches`, `document` and `parameters`.
+Imports of ours the error, `branches`, `document`, `parameters` and `portable`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -19,28 +19,11 @@ from cola_sweep.branches import Branch, expand, plain
 from cola_sweep.document import parse
 from cola_sweep.errors import UserError
 from cola_sweep.parameters import BOUNDED, Finding, Parameter, near, read_parameter
+from cola_sweep.portable import unportable
 
 METHODS = ("grid", "random", "bayes")
 # What a scheduler loads that our study searches for.
 STUDY = "cola_sweep/study.py"
-TOP_KEYS = frozenset(
-    {
-        "method",
-        "metric",
-        "metrics",
-        "parameters",
-        "early_terminate",
-        "run_cap",
-        "program",
-        "command",
-        "name",
-        "description",
-    }
-    | {"entity", "project", "controller", "scheduler", "settings", "apiVersion", "kind", "job", "image_uri"}
-)
-METRIC_KEYS = frozenset({"name", "goal", "target", "impute", "impute_while_running"})
-HYPERBAND_KEYS = frozenset({"type", "min_iter", "max_iter", "s", "eta", "strict"})
-
 Goal = Literal["minimize", "maximize"]
 
 
@@ -58,7 +41,7 @@ class Hyperband:
     """Early stopping at rungs, counted in logged values of the metric.
 
     Either `min_iter`, min_iter eta, min_iter eta^2, ... or, from `max_iter`, the `s` rungs
-    max_iter / eta, max_iter / eta^2, ...
+    max_iter / eta, max_iter / eta^2, ... Of both W&B reads the latter.
     """
 
     min_iter: int | None = None
@@ -151,20 +134,19 @@ def read_mapping(data: Any, errors: list[UserError] | None = None) -> SweepSpec:
     """
     if not isinstance(data, Mapping):
         raise UserError("sweep", got=data, rule="must be a mapping", fix="give method, metric and parameters")
-    warnings = [
-        Finding("warning", str(key), data[key], "no such key of a sweep", "correct or remove it")
-        for key in data
-        if key not in TOP_KEYS
-    ]
-    warnings += [*_ignored(data, "metric", METRIC_KEYS), *_ignored(data, "early_terminate", HYPERBAND_KEYS)]
-    scheduler = _texts(data.get("scheduler"))
-    controller, engine = _texts(data.get("controller")).get("type", ""), scheduler.get("engine", "")
+    warnings = list(unportable(data))
+    scheduler = _texts(data, "scheduler")
+    controller, engine = _texts(data, "controller").get("type", ""), scheduler.get("engine", "")
+    if data.get("scheduler") is not None and not engine:
+        rule, fix = "must name the engine that searches", "write {engine: optuna, ...}"
+        raise UserError("scheduler.engine", got=data["scheduler"], rule=rule, fix=fix)
     elsewhere = controller == "local" or bool(engine)
     is_ours = engine == "optuna" and scheduler.get("source", "").endswith(STUDY)
     metric = _metric(data.get("metric"))
     for key in ("entity", "project"):
         _text(data, key)
     parameters = tuple(_leaves(_tree(data, elsewhere), (), warnings, errors))
+    _check_names(parameters)
     spec = SweepSpec(
         method=_method(data.get("method"), elsewhere),
         parameters=parameters,
@@ -230,18 +212,13 @@ def _command(command: Any) -> tuple[str, ...]:
     return tuple(str(word) for word in command or ())
 
 
-def _texts(part: Any) -> dict[str, str]:
-    """The members of a mapping as texts; none of what is no mapping, or empty."""
-    return {str(key): str(value) for key, value in part.items() if value} if isinstance(part, Mapping) else {}
-
-
-def _ignored(data: Mapping[str, Any], part: str, known: frozenset[str]) -> Iterator[Finding]:
-    """Warnings of keys in a part of the file that nothing reads."""
-    given = data.get(part)
-    for key, value in given.items() if isinstance(given, Mapping) else ():
-        if key not in known:
-            fix = f"use one of {', '.join(sorted(known))}"
-            yield Finding("warning", f"{part}.{key}", value, f"no such key of {part}", fix)
+def _texts(data: Mapping[str, Any], key: str) -> dict[str, str]:
+    """The members of a mapping as texts; none of what is not there, or empty."""
+    part = data.get(key)
+    if part is not None and not isinstance(part, Mapping):
+        member = "type: local" if key == "controller" else "engine: optuna, ..."
+        raise UserError(key, got=part, rule="must be a mapping", fix=f"write {key}: {{{member}}}")
+    return {str(name): str(value) for name, value in (part or {}).items() if value}
 
 
 def _tree(data: Mapping[str, Any], elsewhere: bool) -> Mapping[str, Any]:
@@ -269,6 +246,16 @@ def _leaves(
             if errors is None:
                 raise
             errors.append(error)
+
+
+def _check_names(parameters: Iterable[Parameter]) -> None:
+    """No two may be called alike, as `a.b` and the b nested in a: trials and searches know them by their names."""
+    seen: set[str] = set()
+    for parameter in parameters:
+        if parameter.name in seen:
+            fix = "rename one of the two"
+            raise UserError(f"parameters.{parameter.name}", rule="stands twice: with a dot, and nested", fix=fix)
+        seen.add(parameter.name)
 
 
 def _metric(entry: Any, where: str = "metric") -> Metric | None:
@@ -324,7 +311,7 @@ def _hyperband(entry: Any, metric: Metric | None) -> Hyperband | None:
     strict = entry.get("strict", False)
     if not isinstance(strict, bool):
         raise UserError(f"{where}.strict", got=strict, rule="must be true or false", fix="write strict: false")
-    return Hyperband(low, high, rungs or 1, eta, strict)
+    return Hyperband(low if high is None else None, high, rungs or 1, eta, strict)
 
 
 def _count(value: Any, where: str) -> int | None:

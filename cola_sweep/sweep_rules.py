@@ -7,7 +7,7 @@ and the embedded server put a sweep to the same rules.
 >>> [str(f) for f in findings(read_text("{method: grid, parameters: {lrr: {value: 1.0}}}"))]
 ["parameters.lrr: got 1.0; no such key; did you mean 'lr'?"]
 
-Imports branches, config, domains, errors, metric_names, parameters, points, space, start_rules and studies.
+Imports checkpoints, config, domains, errors, metric_names, parameters, points, space, start_rules and studies.
 """
 
 import difflib
@@ -16,11 +16,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cola_sweep import domains, start_rules
-from cola_sweep.branches import is_range
+from cola_sweep.checkpoints import check_name
 from cola_sweep.config import TrialConfig
 from cola_sweep.errors import UserError
 from cola_sweep.metric_names import BEST, METRIC_GOALS, OBJECTIVE, summary_rule
-from cola_sweep.parameters import BETA, BOUNDED, EXPONENT, Finding, Parameter, bounds, canonical, near
+from cola_sweep.parameters import BETA, BOUNDED, EXPONENT, Finding, Parameter, bounds, canonical, is_range, near
 from cola_sweep.points import count, nested
 from cola_sweep.retries import NAME as RETRY
 from cola_sweep.retries import retries
@@ -42,6 +42,7 @@ def findings(spec: SweepSpec) -> list[Finding]:
         *search(spec),
         *(finding for where, parameter in leaves(spec).items() for finding in _parameter(where, parameter)),
         *_set_twice(spec),
+        *_checkpoints(spec),
         *_several_corpora(spec),
         *_searched_seeds(spec),
         *_metrics(spec),
@@ -183,6 +184,16 @@ def _set_twice(spec: SweepSpec) -> Iterator[Finding]:
                     rule = f"{setters[name]} sets {name} too"
                     yield Finding("error", where, name, rule, "leave it out of one of the two")
                 setters.setdefault(name, where)
+
+
+def _checkpoints(spec: SweepSpec) -> Iterator[Finding]:
+    """Names that mean nothing on any machine; what is on this one `cola-sweep check` looks up (`sources`)."""
+    for where, name in choices(spec, "checkpoint"):
+        try:
+            if isinstance(name, str):
+                check_name(name)
+        except UserError as error:
+            yield Finding("error", where, name, error.rule, error.fix)
 
 
 def _several_corpora(spec: SweepSpec) -> Iterator[Finding]:

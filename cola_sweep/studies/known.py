@@ -1,7 +1,7 @@
 """Points that a search begins with: those in the file, and the published recipe of each checkpoint.
 
 A point is the value of each choice of its branch and of as many of its members as it says, by their names. Pure;
-imports branches, domains, errors and recipes.
+imports branches, domains, errors, parameters and recipes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +10,7 @@ from typing import Any
 from cola_sweep import domains
 from cola_sweep.branches import Branch
 from cola_sweep.errors import UserError
+from cola_sweep.parameters import EXPONENT_TEXT, Parameter
 from cola_sweep.studies.recipes import RECIPES
 
 Known = Mapping[str, Any]
@@ -61,10 +62,18 @@ def _lies(entry: Mapping[str, Any], branches: Sequence[Branch]) -> Known | None:
         found: dict[str, Any] = {}
         for setting, value in entry.items():
             name = next((n for n, m in branch.members.items() if setting in (m.path[-1], m.name)), None)
-            fitted = domains.fit(branch.members[name], value) if name is not None else None
+            fitted = _fitted(branch.members[name], value) if name is not None else None
             if name is None or fitted is None:
                 break
             found[name] = fitted[0]
         else:
             return {**branch.choices, **found}
     return None
+
+
+def _fitted(parameter: Parameter, value: Any) -> tuple[Any] | None:
+    """`domains.fit`, of a number that YAML reads as text too."""
+    fitted = domains.fit(parameter, value)
+    if fitted is None and isinstance(value, str) and EXPONENT_TEXT.fullmatch(value):
+        fitted = domains.fit(parameter, float(value))
+    return fitted

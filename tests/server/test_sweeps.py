@@ -115,7 +115,7 @@ def test_a_wrong_sweep_is_refused_in_one_line(ask: Ask, client: TestClient) -> N
 
 def test_doubtful_configs_are_warned_of(ask: Ask) -> None:
     assert make(ask, GRID + "runcap: 3\n")["configValidationWarnings"] == [
-        "runcap: got 3; no such key of a sweep; correct or remove it"
+        "runcap: got 3; no such key of a sweep; did you mean run_cap?"
     ]
 
 

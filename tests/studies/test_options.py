@@ -35,6 +35,7 @@ def test_everything_can_be_said() -> None:
             "earlier": ["a/b/c"],
         }
     )  # fmt: skip
+    assert read({"first": [{"lr": "1e-4"}]}).first == ({"lr": 1e-4},), "as YAML reads 1e-4"
     assert found.pruner == Pruner("hyperband", {"min_epochs": 2, "max_epochs": 5, "eta": 3})
     assert found.terminator == Terminator(4, 9)
     assert found.first == ({"lr": 1e-4, "batch_size": 16},)
