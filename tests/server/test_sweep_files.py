@@ -6,7 +6,7 @@ transport is left out.
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -54,10 +54,10 @@ JSON = st.recursive(
 WHOLE = pairs(st.integers(-(10**6), 10**6))
 # Above 1, so that they are not taken for values, and not all of them negative.
 EXPONENTS = pairs(floats(-20, 0) | floats(1, 20))
-VALUES = pairs(floats(1e-8, 1e8))
+VALUES = pairs(floats(1e-8, 1e8) | st.integers(1, 10**8))
 STEPPED = st.tuples(st.sampled_from([1, 5, 0.1, 0.25]), st.integers(1, 50), st.integers(0, 50)).map(
     lambda t: {"q": t[0], "min": t[0] * t[1], "max": t[0] * (t[1] + t[2])}
-)
+) | pairs(st.integers(1, 100))
 NORMALS = st.fixed_dictionaries({}, optional={"mu": floats(-5, 5), "sigma": floats(0.1, 3)})
 BETAS = st.fixed_dictionaries({}, optional={"a": floats(0.5, 5), "b": floats(0.5, 5)})
 Q = st.sampled_from([{}, {"q": 1}, {"q": 0.5}])
@@ -88,7 +88,7 @@ FINITE = (
 )
 ENDLESS = (
     pairs(floats(-1e6, 1e6))
-    | named("uniform", pairs(floats(-1e6, 1e6)))
+    | named("uniform", pairs(floats(-1e6, 1e6) | st.integers(-(10**6), 10**6)))
     | named("log_uniform", EXPONENTS)
     | named("inv_log_uniform", EXPONENTS)
     | named("log_uniform_values", VALUES)
@@ -131,8 +131,9 @@ METRICS = st.fixed_dictionaries(
 )
 # All else that W&B's schema has of a sweep that the server searches.
 REST = st.fixed_dictionaries(
-    {"metric": METRICS},
+    {},
     optional={
+        "metric": METRICS,
         "run_cap": st.sampled_from([3, 40, 5.0]),
         "early_terminate": HYPERBANDS,
         "program": NAMES,
@@ -151,20 +152,43 @@ SWEEPS = st.builds(
     st.tuples(st.just("grid"), trees(FINITE))
     | st.tuples(st.sampled_from(["random", "bayes"]), trees(FINITE | ENDLESS)),
     REST,
+).filter(lambda sweep: "metric" in sweep or (sweep["method"] != "bayes" and "early_terminate" not in sweep))
+# What it has of one that a scheduler or the client's controller searches.
+FUNCTIONS = st.fixed_dictionaries({"source": NAMES}, optional={"optimizer": NAMES, "search_space": NAMES})
+OBJECTIVES = st.builds(lambda metric: {"metric": metric}, METRICS) | st.builds(
+    lambda metrics: {"metrics": metrics}, st.lists(METRICS, min_size=2, max_size=3)
 )
+ELSEWHERE = st.builds(
+    lambda engine, functions, objectives, tree: {
+        "method": "custom", "scheduler": {"engine": engine, **functions}, **objectives, "parameters": tree,
+    },
+    st.sampled_from(["optuna", "ax"]), st.just({}) | FUNCTIONS, OBJECTIVES, trees(FINITE | ENDLESS),
+) | st.builds(
+    lambda search, sweep: sweep | search,
+    st.sampled_from([{"scheduler": {"engine": "wandb"}}, {"controller": {"type": "local"}}]), SWEEPS,
+)  # fmt: skip
 
 
-def post(ask: Ask, folder: Path, sweep: Mapping[str, Any], **more: Any) -> str:
-    """Make or, with `obj_id`, change a sweep as `wandb sweep` does; its name."""
+def upsert(execute: Callable[..., Any], file: Path, **more: Any) -> tuple[dict[str, Any], list[str]]:
+    """Make or, with `obj_id`, change a sweep as `wandb sweep` does: the sweep, and what the server warns of.
+
+    Args:
+        execute: a GraphQL operation, by its text and its variables.
+    """
     from wandb.apis.public.sweeps import _upsert_sweep
     from wandb.sdk.launch.sweeps.utils import load_sweep_config
 
+    api = mock.Mock(settings={"entity": None, "project": "p"})
+    api._service_api.execute_graphql = execute
+    with mock.patch.dict(os.environ):  # the client makes the sweep's project the process's
+        return _upsert_sweep(api, load_sweep_config(str(file)) or {}, **more)
+
+
+def post(ask: Ask, folder: Path, sweep: Mapping[str, Any], **more: Any) -> str:
+    """Make or change a sweep; its name."""
     file = folder / "sweep.yaml"
     file.write_text(yaml.safe_dump(sweep, allow_unicode=True), encoding="utf-8")
-    api = mock.Mock(settings={"entity": None, "project": "p"})
-    api._service_api.execute_graphql = lambda query, variables: ask(query, **variables)
-    with mock.patch.dict(os.environ):  # the client makes the sweep's project the process's
-        made, _ = _upsert_sweep(api, load_sweep_config(str(file)) or {}, **more)
+    made, _ = upsert(lambda query, variables: ask(query, **variables), file, **more)
     return str(made["name"])
 
 
@@ -199,8 +223,8 @@ def lies_in(entry: Mapping[str, Any], value: Any) -> bool:
         low, high = math.exp(low), math.exp(high)
     if kind == "inv_log_uniform":
         low, high = math.exp(-high), math.exp(-low)
-    whole = type(entry.get("q", 1) if kind.startswith("q_") else entry.get("min", 0.0)) is int
-    fits = type(value) is (int if whole else float)
+    of_steps = entry.get("q", 1) if kind.startswith("q_") else low if kind in ("", "int_uniform") else 0.0
+    fits = type(value) is type(of_steps)
     return fits and low - 1e-9 * abs(low) <= value <= high + 1e-9 * abs(high)
 
 
@@ -211,6 +235,14 @@ def test_each_trial_of_any_sweep_lies_in_its_space(ask: Ask, tmp_path: Path, swe
     assert configs
     for config in configs:
         assert lies_in({"parameters": sweep["parameters"]}, config), config
+
+
+@given(ELSEWHERE)
+@EXAMPLES
+def test_any_sweep_that_is_searched_elsewhere_is_taken_and_left_to_it(
+    ask: Ask, tmp_path: Path, sweep: dict[str, Any]
+) -> None:
+    assert trials_of(ask, tmp_path, sweep, agents=1) == []
 
 
 SETTINGS: dict[str, st.SearchStrategy[Any]] = {
