@@ -58,7 +58,7 @@ VALUES = pairs(floats(1e-8, 1e8) | st.integers(1, 10**8))
 STEPPED = st.tuples(st.sampled_from([1, 5, 0.1, 0.25]), st.integers(1, 50), st.integers(0, 50)).map(
     lambda t: {"q": t[0], "min": t[0] * t[1], "max": t[0] * (t[1] + t[2])}
 ) | pairs(st.integers(1, 100))
-NORMALS = st.fixed_dictionaries({}, optional={"mu": floats(-5, 5), "sigma": floats(0.1, 3)})
+NORMALS = st.fixed_dictionaries({}, optional={"mu": floats(-5, 5), "sigma": floats(0.1, 20)})
 BETAS = st.fixed_dictionaries({}, optional={"a": floats(0.5, 5), "b": floats(0.5, 5)})
 Q = st.sampled_from([{}, {"q": 1}, {"q": 0.5}])
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.system.conftest import LiveServer
 
@@ -23,7 +24,8 @@ with wandb.init() as run:
         time.sleep(run.config["pause"])
 """
 
-STUDY = Path(__file__).parents[2] / "cola_sweep" / "study.py"
+ROOT = Path(__file__).parents[2]
+STUDY = ROOT / "cola_sweep" / "study.py"
 SCORE = "metric: {name: score, goal: maximize}"
 
 SHOW = """
@@ -48,8 +50,8 @@ Sweep = Callable[..., str]
 def make_sweep(live_server: LiveServer, tmp_path: Path) -> Sweep:
     """Write a sweep file and a script beside it, and call `wandb sweep`; returns entity/project/id."""
 
-    def make(config: str, objective: str = SCORE) -> str:
-        (tmp_path / "train.py").write_text(TRAIN)
+    def make(config: str, objective: str = SCORE, program: str = TRAIN) -> str:
+        (tmp_path / "train.py").write_text(program)
         (tmp_path / "sweep.yaml").write_text(f"program: train.py\n{objective}\n{config}")
         done = live_server.run(
             "wandb", "sweep", "--project", "system", "sweep.yaml", cwd=tmp_path, WANDB_SILENT="false"
@@ -149,33 +151,70 @@ def test_hyperband_stops_the_worse_and_stop_ends_the_sweep(
     assert 0 < by_lr[0.0001][1] < 10
 
 
-@pytest.mark.parametrize(
-    ("objective", "rates", "told"),
-    [
-        ("metric: {name: last, goal: maximize}", "lr: {values: [2.0, 3.0]}", ["4", "6"]),
-        (
-            "metrics: [{name: last, goal: maximize}, {name: size, goal: minimize}]",
-            "cell: {values: [{lr: {min: 3, max: 3}}, {lr: 2.0, b: {values: [1]}}]}",
-            ["[4, 2]", "[6, 2]"],
-        ),
-    ],
-    ids=["one metric", "several, over ranges that values bring"],
-)
-def test_our_study_searches_through_the_clients_scheduler(
-    live_server: LiveServer, make_sweep: Sweep, start_agent: Callable[[str], Any], tmp_path: Path,
-    objective: str, rates: str, told: list[str],
-) -> None:  # fmt: skip
-    # The scheduler reads the summary as it is: of `score`, {"max": ...}, it could make nothing.
+def test_our_study_searches_for_several_metrics_over_ranges_that_values_bring(
+    live_server: LiveServer, make_sweep: Sweep, start_agent: Callable[[str], Any], tmp_path: Path
+) -> None:
     path = make_sweep(
         f"method: custom\nscheduler: {{engine: optuna, source: {STUDY}, search_space: space, optimizer: study}}\n"
-        f"parameters: {{_search: {{value: {{seed: 3}}}}, {rates}, steps: {{value: 2}}, pause: {{value: 0}}}}\n",
-        objective,
+        "parameters: {_search: {value: {seed: 3}}, cell: {values: [{lr: {min: 3, max: 3}}, {lr: 2.0, b: {values: [1]}}]"
+        "}, steps: {value: 2}, pause: {value: 0}}\n",
+        "metrics: [{name: last, goal: maximize}, {name: size, goal: minimize}]",
     )
     agent = start_agent(path)
-    words = ("wandb", "sweep-scheduler", "--batch-size", "2", "--poll-interval", "1", path)
-    said = live_server.run(*words, cwd=tmp_path, WANDB_SILENT="false").stderr
-    assert sorted(re.findall(r"finished with value: (.+) and", said)) == told, said
+    said = schedule(live_server, path, tmp_path, "--batch-size", "2")
+    assert sorted(re.findall(r"finished with value: (.+) and", said)) == ["[4, 2]", "[6, 2]"], said
     assert agent.wait(300) == 0
     found = show(live_server, path, tmp_path)
     assert (found["state"], found["agents"]) == ("FINISHED", ["FINISHED"])
     assert sorted(found["runs"].values()) == [["finished", rate, 2 * rate] for rate in (2, 3)]
+
+
+def schedule(server: LiveServer, path: str, cwd: Path, *words: str) -> str:
+    """Let `wandb sweep-scheduler` search until the sweep has ended; what it said."""
+    command = ("wandb", "sweep-scheduler", "--poll-interval", "1", *words, path)
+    return server.run(*command, cwd=cwd, WANDB_SILENT="false").stderr
+
+
+# The known setting is good; any other is bad, and goes on until it is stopped, where there is a file that says so.
+EPOCHS = """
+import pathlib, signal, wandb
+with wandb.init() as run:
+    known = run.config["lr"] == 1e-4 and run.config["checkpoint"] == "pypi:all-minilm-l6-v2"
+    for epoch in range(run.config["epochs"] - (not known)):
+        run.log({"valid/mcc_best": (0.3 if known else 0.0) + epoch / 100})
+    if not known and pathlib.Path("hold").exists():
+        signal.pause()
+"""
+
+
+def test_the_sweep_file_for_optuna_does_all_it_says(
+    live_server: LiveServer, make_sweep: Sweep, start_agent: Callable[[str], Any], tmp_path: Path
+) -> None:
+    """`sweeps/optuna.yaml` but for the program and its cap: the recipe first, a run stopped, then an earlier sweep."""
+    config = yaml.safe_load((ROOT / "sweeps" / "optuna.yaml").read_text())
+    config["scheduler"]["source"] = str(STUDY)
+    search = config["parameters"]["_search"]["value"]
+    search["pruner"]["startup"] = 1
+    del config["command"], config["program"], config["project"]
+    path = make_sweep(yaml.safe_dump(config | {"run_cap": 2}), "", EPOCHS)
+    (tmp_path / "hold").touch()
+    agent = start_agent(path)
+    said = schedule(live_server, path, tmp_path)
+    assert "Trial 0 finished with value: 0.34 " in said, said
+    assert "Trial 1 is behind after " in said, said
+    assert agent.wait(300) == 0
+    states = {rate: state for state, rate, _ in show(live_server, path, tmp_path)["runs"].values()}
+    assert states.pop(1e-4) == "finished", "the recipe"
+    assert set(states.values()) <= {"failed", "killed"}
+    assert len(states) == 1
+
+    search["earlier"] = [path.rpartition("/")[2]]
+    (tmp_path / "hold").unlink()
+    again = make_sweep(yaml.safe_dump(config | {"run_cap": 1}), "", EPOCHS)
+    agent = start_agent(again)
+    said = schedule(live_server, again, tmp_path)
+    assert f"1 of 2 runs of the earlier sweep {search['earlier'][0]} suit this one; 1: " in said, said
+    assert agent.wait(300) == 0
+    ((state, rate, _),) = show(live_server, again, tmp_path)["runs"].values()
+    assert state == "finished"
+    assert rate != 1e-4, "the recipe is known"
