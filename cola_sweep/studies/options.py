@@ -9,16 +9,17 @@ names that begin with `_`; so the file means the same everywhere. Pure; imports 
 parameters and space.
 """
 
+import contextlib
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from cola_sweep import domains
 from cola_sweep.branches import Branch
 from cola_sweep.errors import UserError
-from cola_sweep.parameters import Parameter
+from cola_sweep.parameters import BOUNDED, Parameter, bounds
 from cola_sweep.space import STUDY, Metric, SweepSpec
 from cola_sweep.studies import known
 
@@ -136,9 +137,27 @@ def seed_alone(spec: SweepSpec) -> int | None:
 
 
 def longest(branches: tuple[Branch, ...]) -> int | None:
-    """The most epochs that a trial of the space may have; None if the file does not say."""
-    found = [member for branch in branches for member in branch.space if member.path[-1] == "epochs"]
-    return int(max(max(member.values) if member.values else member.max for member in found)) if found else None
+    """The most epochs that a trial of the space may have; None if the file does not say, or no number.
+
+    In a value that ties settings together they count too.
+    """
+    found = []
+    for member in {name: member for branch in branches for name, member in branch.members.items()}.values():
+        values = [each for value in member.values for each in _epochs_in(value, member.path[-1])]
+        if member.path[-1] == "epochs" and member.distribution in BOUNDED:
+            values.append(bounds(member)[1])
+        for value in values:
+            with contextlib.suppress(TypeError, ValueError, OverflowError):  # which the rules of a trial name
+                found.append(int(float(value)))
+    return max(found, default=None)
+
+
+def _epochs_in(value: Any, name: str) -> Iterator[Any]:
+    if isinstance(value, Mapping):
+        for key, member in value.items():
+            yield from _epochs_in(member, key)
+    elif name == "epochs":
+        yield value
 
 
 def _given(spec: SweepSpec) -> Mapping[str, Any]:

@@ -112,6 +112,22 @@ def test_hyperband_reckons_with_the_longest_trial_of_any_choice() -> None:
     assert read({"pruner": "hyperband"}, encoder={"values": values}).pruner.numbers["max_epochs"] == 9
 
 
+@pytest.mark.parametrize(
+    ("parameters", "most"),
+    [
+        ({"epochs": {"value": "5"}}, 5),
+        ({"epochs": {"values": [2, "7", None, {"a": 1}, "many"]}}, 7),
+        ({"epochs": {"min": 2, "max": 6}}, 6),
+        ({"cell": {"values": [{"lr": 1e-4, "epochs": 4}, {"part": {"epochs": 8}}]}}, 8),
+        ({"epochs": {"value": None}}, None),
+        ({"epochs": {"distribution": "q_normal", "mu": 5, "sigma": 1}}, None),
+        ({"lr": SPACE["lr"]}, None),
+    ],
+)
+def test_the_longest_trial_is_found_wherever_its_epochs_stand(parameters: Any, most: int | None) -> None:
+    assert options.longest(read_mapping(sweep_config({}, **parameters)).branches) == most
+
+
 @pytest.mark.parametrize("name", ["optuna", "pareto", "per_checkpoint"])
 def test_the_sweep_files_can_be_read(name: str) -> None:
     found = options.read(read_file(Path(__file__).parents[2] / "sweeps" / f"{name}.yaml"))
