@@ -167,7 +167,7 @@ def read_parameter(entry: Any, path: tuple[str, ...], warnings: list[Finding]) -
     parameter = Parameter(path, kind, **given)
     # Beyond `sys.maxsize` nothing counts steps, and of those without bounds no more is asked than a number.
     most = sys.maxsize if kind in BOUNDED else sys.float_info.max
-    if "q" in given and not 2 * _largest(parameter) / parameter.q < most:
+    if kind.startswith("q_") and not 2 * _largest(parameter) / parameter.q < most:
         raise UserError(f"{where}.q", got=parameter.q, rule="is too small for values so large", fix="raise q")
     if kind == "int_uniform" and parameter.max - parameter.min >= sys.maxsize:
         raise UserError(f"{where}.max", got=parameter.max, rule="must be less than 2^63 above min", fix="lower max")

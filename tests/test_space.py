@@ -52,6 +52,10 @@ def test_the_distribution_is_inferred_as_wandb_does(constraints: str, distributi
         ("{distribution: q_uniform, min: 1, max: 2, q: 5}", "must have a multiple between min and max"),
         ("{distribution: q_uniform, min: 0, max: 1, q: 1.0e-300}", "got 1e-300; is too small for values so large"),
         ("{distribution: q_log_normal, mu: 600, q: 1.0e-200}", "got 1e-200; is too small for values so large"),
+        (
+            f"{{distribution: q_uniform, min: 0, max: {2**63}}}",
+            "parameters.lr.q: got 1; is too small for values so large",
+        ),
         (f"{{min: 0, max: {2**63}}}", "max: got 9223372036854775808; must be less than 2^63 above min"),
         ("{distribution: normal, sigma: 0}", "parameters.lr.sigma: got 0; must be above 0"),
         ("{distribution: constant}", "parameters.lr.value: a constant needs a value"),
