@@ -41,8 +41,8 @@ async def _get(request: Request) -> Response:
     if status is None:
         raise HTTPException(404, f"run {run.name} has no file {name!r}")
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    if "javascript" in kind:
-        kind = "text/plain"  # pages take scripts from this server: none that was logged may be one
+    if "script" in kind or kind == "text/css":
+        kind = "text/plain"  # pages take scripts and styles from this server: none that was logged may be one
     return FileResponse(path, media_type=kind, filename=PurePosixPath(name).name, headers=INERT, stat_result=status)
 
 

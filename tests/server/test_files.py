@@ -156,8 +156,9 @@ def test_what_was_logged_cannot_run_in_our_pages(ask: Ask, anyone: TestClient, r
     assert headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize("name", ["a.js", "a.mjs"])
-def test_no_page_takes_a_script_that_was_logged(ask: Ask, anyone: TestClient, run: Run, name: str) -> None:
+# A name may look like an address that says of itself what it holds.
+@pytest.mark.parametrize("name", ["a.js", "a.mjs", "data:application/ecmascript,a", "data:text/jscript,a", "a.css"])
+def test_no_page_takes_a_script_or_a_style_that_was_logged(ask: Ask, anyone: TestClient, run: Run, name: str) -> None:
     put(ask, anyone, run, name, b"alert(1)")
     ((file,), _) = listed(ask, run)
     assert anyone.get(file["url"]).headers["content-type"].startswith("text/plain")
