@@ -1,5 +1,6 @@
 """The run's page and its data: what was logged is there, escaped, and can run nothing."""
 
+import html
 import json
 import re
 from base64 import b64decode
@@ -11,11 +12,12 @@ from urllib.parse import quote
 import pytest
 from starlette.testclient import TestClient
 
-from cola_sweep.server import ids, table_files, tables
+from cola_sweep.server import auth, ids, table_files, tables
 from cola_sweep.server.context import Context
 from cola_sweep.server.store import artifact_files, artifacts, collections, files, projects, runs, streams, sweeps
 from cola_sweep.server.store.runs import Run
 from cola_sweep.server.tables import BadTable, Table
+from tests.server import uploads
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'"
 IMAGE = {"_type": "image-file", "path": "media/images/a b_0.png", "caption": HOSTILE}
@@ -267,6 +269,41 @@ def test_a_table_is_sorted_searched_and_turned(client: TestClient, context: Cont
     assert rows(find="11", column="n") == [[str(n), str(n * n)] for n in (11, *range(110, 120))]
     text = client.get(f"{address}/table?key=none", headers={"accept": "text/html"}).text
     assert "it is not a table" in text
+
+
+def test_files_open_by_the_cookie_and_what_is_not_listed_is_told(
+    anyone: TestClient, context: Context, run: Run, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anyone.auth = None
+    anyone.cookies.set(auth.COOKIE, auth.session(context.urls, context.user))
+
+    def shown() -> str:
+        text = anyone.get(address, headers={"accept": "text/html"}).text
+        return str(re.findall(r'<section class="panel" id="files".*?</section>', text, re.S)[0])
+
+    (link, _) = re.findall(r'href="([^"]*)"', shown())
+    assert anyone.get(html.unescape(link)).content == b"png"
+    assert shown() == shown(), "what did not change is not shown again to who reads it"
+    monkeypatch.setattr("cola_sweep.server.pages.run.MOST_FILES", 1)
+    assert "The first 1 of 2" in shown()
+
+
+def test_an_artifact_leads_to_the_runs_at_its_other_end(client: TestClient, context: Context) -> None:
+    project = projects.ensure(context.store, context.user.name, "p")
+    for name in ("maker", "user"):
+        runs.create(context.store, project.id, name, state="finished", display_name=f"the {name}")
+    uploading = uploads.Client(context, "maker")
+    uploading.use(uploading.log("weights", {"a": b"12345"}), "user")
+
+    def row(name: str) -> list[str]:
+        text = client.get(f"/{context.user.name}/p/runs/{name}", headers={"accept": "text/html"}).text
+        body = text.split('id="artifacts"')[1].split("<tbody>")[1].split("</tbody>")[0]
+        return re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", body, re.S)
+
+    there = f"/{context.user.name}/p/runs"
+    about = ["weights:v0", "dataset", "latest", "1", "5"]
+    assert row("maker") == [*about, "logged it", f'used by <a href="{there}/user">the user</a>']
+    assert row("user") == [*about, "used it", f'made by <a href="{there}/maker">the maker</a>']
 
 
 def test_pictures_in_a_table_come_out_of_its_artifact(client: TestClient, context: Context, run: Run) -> None:

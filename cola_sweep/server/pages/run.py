@@ -5,7 +5,7 @@ The page itself reads no history: what is long comes by feeds, when it is scroll
 
 import json
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 
@@ -69,6 +69,7 @@ def page(request: Request) -> Page:
         "system": keys.groups(_system_keys(run)),
         "console": console.tail(context.store, run),
         "files": _files(context, run),
+        "file_count": files.count(context.store, run.id),
         "artifacts": _artifacts(context, project, run),
     }
     return Page("run.html.j2", run.display_name, way, values)
@@ -218,11 +219,11 @@ def _cut(words: str) -> str:
 
 
 def _files(context: Context, run: Run) -> list[dict[str, Any]]:
-    listed = []
-    for file in files.of_run(context.store, run.id, limit=MOST_FILES):
-        address = context.urls.signed("GET", file_path(file.entity, file.project, file.run, file.name))
-        listed.append({"link": Link(file.name, address), "size": file.size})
-    return listed
+    # Not signed, as those that clients are given: the cookie opens them, and the same files make the same page.
+    return [
+        {"link": Link(file.name, quote(file_path(file.entity, file.project, file.run, file.name))), "size": file.size}
+        for file in files.of_run(context.store, run.id, limit=MOST_FILES)
+    ]
 
 
 def _artifacts(context: Context, project: Project, run: Run) -> list[dict[str, Any]]:
