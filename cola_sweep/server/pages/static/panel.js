@@ -107,6 +107,8 @@ export function curvePanel(section, tools, sources) {
     if (event.target.name === "find") filter(); else repaint();
   });
 
+  // They may stand as a reader left them.
+  if (tools) tools.querySelector("output").textContent = tools.elements.smooth.value;
   if (tools?.elements.find.value) filter();
   return (i) => {
     turns[i]++;

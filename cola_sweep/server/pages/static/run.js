@@ -8,7 +8,8 @@ import { tablesOf } from "./tables.js";
 
 const base = `/data${location.pathname.replace(/\/$/, "")}`;
 const part = (name, within = document) => within.querySelector(`[data-part="${name}"]`);
-const keysOf = (section) => [...section.querySelectorAll("[data-key], [data-address]")].map((node) => [node.dataset.key ?? node.dataset.address, node.dataset.axis]).join("\n");
+const keyOf = (node) => node.dataset.key ?? node.dataset.address;
+const keysOf = (section) => [...section.querySelectorAll("[data-key], [data-address]")].map((node) => [keyOf(node), node.dataset.axis]).join("\n");
 
 // What a script has filled is not replaced while it shows the same keys, but told to look again where data-version says
 // that there is more to see.
@@ -68,13 +69,15 @@ async function takeOver() {
     if (!old) {
       before.closest("main > *").after(fresh);
       fill(name);
-    } else if (refreshes.has(name) && name !== "console" && keysOf(old) === keysOf(fresh)) {
-      const versions = versioned(fresh);
-      versioned(old).forEach((node, i) => { node.dataset.version = versions[i].dataset.version; });
+    } else if (refreshes.has(name) && name !== "console" && (keysOf(old) === keysOf(fresh) || reading(name, old))) {
+      // What is new of a part that someone reads comes once nobody does; of what it shows, at once.
+      const versions = new Map(versioned(fresh).map((node) => [keyOf(node), node.dataset.version]));
+      for (const node of versioned(old)) node.dataset.version = versions.get(keyOf(node)) ?? node.dataset.version;
       refreshed.push(refreshes.get(name)());
     } else if (old.innerHTML !== fresh.innerHTML && !reading(name, old)) {
-      keepChoices(old, fresh);
+      const tool = keepChoices(old, fresh);
       old.replaceWith(fresh);
+      tool?.focus();
       fill(name);
     }
     before = part(name);
@@ -84,18 +87,28 @@ async function takeOver() {
 
 const versioned = (section) => [section, ...section.querySelectorAll("[data-version]")].filter((node) => node.dataset.version);
 
-/** Let the tools of curves stand as they were. */
+const nameOf = (node) => node.dataset.group ?? keyOf(node);
+
+/** Let the tools of curves, and what is open, stand as they were; returns the tool that has the focus. */
 function keepChoices(old, fresh) {
+  let focused = null;
   for (const field of fresh.querySelectorAll("[data-tools] [name]")) {
     const before = old.querySelector(`[data-tools] [name="${field.name}"]`);
-    if (before) [field.value, field.checked] = [before.value, before.checked];
+    if (!before) continue;
+    [field.value, field.checked] = [before.value, before.checked];
+    if (before === document.activeElement) focused = field;
   }
+  const before = new Map([...old.querySelectorAll("details")].map((node) => [nameOf(node), node.open]));
+  for (const node of fresh.querySelectorAll("details")) node.open = before.get(nameOf(node)) ?? node.open;
+  return focused;
 }
 
 /** Whether someone has scrolled away from the console's end, or has something of the part selected or in use. */
 function reading(name, section) {
-  const lines = name === "console" && section.querySelector(".console");
-  return (lines && lines.scrollHeight - lines.scrollTop - lines.clientHeight > 40) || section.contains(document.activeElement);
+  const lines = name === "console" && section.querySelector(".console"), marked = getSelection();
+  return (lines && lines.scrollHeight - lines.scrollTop - lines.clientHeight > 40)
+    || (!marked.isCollapsed && section.contains(marked.anchorNode))
+    || (section.contains(document.activeElement) && !document.activeElement.closest("[data-tools]"));
 }
 
 Object.keys(FILLED).forEach(fill);
