@@ -87,6 +87,8 @@ def _failed(request: Request, error: Exception) -> Response:
     """503 makes the client try again; 422, and 200 with `errors` from GraphQL, do not."""
     if transient(error):
         log.error("%s %s cannot be served now: %s", request.method, request.url.path, error)
+        if frame.is_browser(request):
+            return frame.message(request, 503, "Not now", f"The server cannot answer: {error}.", "Reload in a moment.")
         return refusal(503, f"try again later: {error}")
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     message = f"the server failed: {error!r}"

@@ -1,3 +1,4 @@
+import errno
 import json
 import re
 import threading
@@ -140,15 +141,21 @@ def test_a_form_is_taken_from_the_session_that_opened_it_alone(anyone: TestClien
     assert 'cola_sweep_session=""' in answer.headers["set-cookie"]
 
 
-def test_a_failure_is_a_page_to_a_person(page: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("failure", "status", "hint"),
+    [(RuntimeError("<b>broken</b>"), 500, "server.log"), (OSError(errno.ENOSPC, "<b>broken</b>"), 503, "Reload")],
+)
+def test_a_failure_is_a_page_to_a_person(
+    page: TestClient, monkeypatch: pytest.MonkeyPatch, failure: Exception, status: int, hint: str
+) -> None:
     def fail(*args: object) -> None:
-        raise RuntimeError("<b>broken</b>")
+        raise failure
 
     monkeypatch.setattr(projects, "of_entity", fail)
     answer = page.get("/")
-    assert answer.status_code == 500
+    assert answer.status_code == status
     assert "&lt;b&gt;broken" in answer.text
-    assert "server.log" in answer.text
+    assert hint in answer.text
 
 
 def test_however_many_pages_are_asked_for_few_are_made_at_once(

@@ -215,6 +215,7 @@ def test_what_a_sweep_cannot_do_is_said_in_a_sentence(anyone: TestClient, contex
     answer = press(anyone, context, "PAUSED")
     assert answer.status_code == 409
     assert "A sweep that is canceled cannot become paused." in answer.text
+    assert f'href="/{context.user.name}/demo/sweeps/sw1"' in answer.text
     assert press(anyone, context, "BURNT").status_code == 400
     assert press(anyone, context, "PAUSED", sweep="none").status_code == 404
     fresh = sweeps.by_id(context.store, sweep.id)
@@ -265,6 +266,12 @@ def test_where_importance_cannot_be_told_it_says_why() -> None:
     for trial in absent["trials"]:
         trial["values"] = [None, "adam"]
     assert "Nothing differs" in importance(absent)["why"]
+
+
+def test_a_text_among_the_numbers_of_a_parameter_is_a_value_like_others() -> None:
+    sweep = told(20, float)
+    sweep["trials"][0]["values"][0] = "1e-5"
+    assert {name for name, _ in importance(sweep)["shares"]} == {"lr", "optimizer"}
 
 
 def test_importance_comes_by_its_own_address(client: TestClient, context: Context, sweep: Sweep) -> None:

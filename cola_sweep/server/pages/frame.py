@@ -103,9 +103,11 @@ def render(request: Request, page: Page, status: int = 200) -> Response:
     return HTMLResponse(html, status, _HEADERS)
 
 
-def message(request: Request, status: int, title: str, detail: str, hint: str = "") -> Response:
-    """A page that says what went wrong, and what to do about it."""
-    return render(request, Page("message.html.j2", title, values={"detail": detail, "hint": hint}), status)
+def message(
+    request: Request, status: int, title: str, detail: str, hint: str = "", way: tuple[Link, ...] = ()
+) -> Response:
+    """A page that says what went wrong, what to do about it, and by `way` where to go back to."""
+    return render(request, Page("message.html.j2", title, way, {"detail": detail, "hint": hint}), status)
 
 
 def not_here(request: Request, error: HTTPException) -> Response:

@@ -65,7 +65,7 @@ def _axis(scale: str, cells: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
     """The range that the trials cover, and each one's place in it."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-    if scale == "values":
+    if scale == "values" or any(isinstance(cell, str) for cell in cells):
         order = {cell: place for place, cell in enumerate(dict.fromkeys(cells))}
         return CategoricalDistribution(range(len(order))), [order[cell] for cell in cells]
     return FloatDistribution(min(cells), max(cells), log=scale == "log" and min(cells) > 0), cells

@@ -73,8 +73,10 @@ def steer(request: Request, fields: Mapping[str, str]) -> str | Response:
     wanted = fields.get("state", "")
     if wanted not in MOVES:
         raise HTTPException(400, f"{wanted!r} is nothing that a sweep can be asked for")
+    address = in_project(project, "sweeps", sweep.name)
     try:
         dispatch.set_sweep_state(request.state.store, sweep, wanted)
     except states.IllegalMove as error:
-        return frame.message(request, 409, "Not now", f"{str(error).capitalize()}.", "Its page shows what can be done.")
-    return in_project(project, "sweeps", sweep.name)
+        hint, way = "Its page shows what can be done.", (*trail(project), Link(title(sweep), address))
+        return frame.message(request, 409, "Not now", f"{str(error).capitalize()}.", hint, way)
+    return address
