@@ -33,7 +33,9 @@ export function coordinates(figure, data, ranked) {
     for (const tick of axis.scale.ticks) drawing.append(svg("text", { x: axis.x - 7, y: tick.at, class: "tick end over" }, tick.text));
   }
   figure.replaceChildren(el("div", { class: "wide" }, drawing));
-  if (ranked.length > trials.length) figure.append(el("p", { class: "soft" }, `The best ${trials.length} of ${ranked.length} trials.`));
+  const left = data.parameters.slice(parameters.length).map((parameter) => parameter.name);
+  if (ranked.length > trials.length) figure.append(el("p", { class: "soft" }, `The best ${trials.length} of ${ranked.length.toLocaleString("en")} trials.`));
+  if (left.length) figure.append(el("p", { class: "soft" }, `Without ${left.join(", ")}: more axes could not be told apart.`));
   globalThis.parallel(figure);
 }
 

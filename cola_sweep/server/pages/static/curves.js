@@ -45,7 +45,7 @@ export function draw(plot, lines, { title, axis, log, smooth }) {
       picture.append(svg("text", { class: "odd", x: x(px), y: py === "Infinity" ? TOP + 8 : HEIGHT - BOTTOM - 2, "text-anchor": "middle" }, svg("title", {}, `${py} at ${label(axis, px)}`), py === "NaN" ? "×" : py === "Infinity" ? "▲" : "▼"));
     }
   }
-  const hint = el("div", { class: "hint", hidden: true });
+  const hint = el("div", { class: "hint", hidden: true, "aria-live": "polite" });
   plot.replaceChildren(picture, hint);
   follow(picture, hint, shown, x, y, fits, axis, width);
 }

@@ -10,6 +10,7 @@ const main = document.getElementById("content");
 const { address, runs } = main.querySelector("[data-address]").dataset;
 const at = (id) => document.getElementById(id);
 let showTrials = null; // made with the first trial, in the place of what says how to start one
+const MOST_STOPS = 50;
 const OPEN = new Set(["pending", "running", "preempting"]);
 let drawn = "", asked = -1, open = 0;
 
@@ -82,7 +83,8 @@ function rows(place, titles, found, none) {
 function stops(data) {
   const found = data.trials.filter((trial) => trial.reason).toReversed();
   at("stops").closest("section").hidden = !found.length;
-  rows(at("stops"), ["Trial", "Why", data.metric?.name ?? "Value"], found.slice(0, 50).map((trial) => [link(trial), trial.reason, trial.value === null ? "" : number(trial.value)]), "");
+  rows(at("stops"), ["Trial", "Why", data.metric?.name ?? "Value"], found.slice(0, MOST_STOPS).map((trial) => [link(trial), trial.reason, trial.value === null ? "" : number(trial.value)]), "");
+  if (found.length > MOST_STOPS) at("stops").append(el("p", { class: "soft" }, `The newest ${MOST_STOPS} of ${found.length.toLocaleString("en")}; the table of trials has all of them.`));
 }
 
 function agents(data) {

@@ -2,6 +2,7 @@
 import { el, format } from "./dom.js";
 
 const PAGE = 50;
+const NOT_FINITE = new Set(["NaN", "Infinity", "-Infinity"]); // numbers that JSON lacks; they do not make a column one of texts
 const COMPARES = {
   "<=": (a, b) => a <= b, ">=": (a, b) => a >= b, "!=": (a, b) => a != b, "=": (a, b) => a == b, "<": (a, b) => a < b, ">": (a, b) => a > b,
 };
@@ -25,7 +26,7 @@ export function table(place, name, words) {
   const turning = el("div", { class: "turning" }, back, on);
   place.replaceChildren(
     el("div", { class: "tools" }, filter, picker, said, turning),
-    el("div", { class: "wide" }, el("table", { class: "data" }, el("thead", {}, head), body)),
+    el("div", { class: "wide" }, el("table", { class: "data", "aria-label": words[1] }, el("thead", {}, head), body)),
   );
   document.addEventListener("click", (event) => { if (!picker.contains(event.target)) picker.open = false; });
   picker.addEventListener("keydown", (event) => {
@@ -89,9 +90,10 @@ export function table(place, name, words) {
     const changed = keys(newColumns) !== keys(columns);
     rows = newRows;
     columns = newColumns.map((column) => {
-      const values = rows.map(column.value).filter((value) => value !== null && value !== undefined);
+      const values = rows.map(column.value).filter((value) => value !== null && value !== undefined && !NOT_FINITE.has(value));
       const numeric = values.length > 0 && values.every((value) => typeof value === "number");
-      return { ...column, numeric, write: numeric ? format(values) : String };
+      const write = numeric ? format(values) : String;
+      return { ...column, numeric, write: (value) => (typeof value === "number" ? write(value) : value) };
     });
     if (changed) renderHead();
     else render();
