@@ -153,6 +153,7 @@ def unnamed(page: Page) -> list[str]:
     script = """() => [...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, svg[role]")]
       .filter((node) => node.checkVisibility() && node.tabIndex >= 0 | node.matches("svg"))
       .filter((node) => !(node.innerText?.trim() || node.getAttribute("aria-label") || node.labels?.length))
+      .filter((node) => !node.querySelector("img[alt]")?.alt)
       .map((node) => node.outerHTML.slice(0, 120))"""
     found: list[str] = page.evaluate(script)
     return found

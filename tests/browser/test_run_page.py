@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from cola_sweep.server.store import Store, projects, runs, streams
-from tests.browser.conftest import PHONE, Open, too_pale, unnamed
+from tests.browser.conftest import PHONE, Open, tab_through, too_pale, unnamed
 from tests.system.conftest import LiveServer
 
 HOSTILE = "<img src=x onerror=\"document.title='taken'\">"
@@ -46,6 +46,9 @@ with wandb.init(project="browser", id="whole", name=HOSTILE, notes=HOSTILE, conf
             spec={"mark": "text", "encoding": {
                 "text": {"field": "${field:what}"}, "x": {"field": "x"}, "href": {"value": "javascript:alert(1)"}}},
         ), squares, {"what": "y"}),
+        "wide": wandb.plot_table(wandb.Api().create_custom_chart(
+            entity=run.entity, name="wide", display_name="", spec_type="vega2", access="private",
+            spec={"width": "container", "height": 50, "mark": "bar", "encoding": {"x": {"field": "x"}}}), squares, {}),
         "outside": wandb.plot_table(wandb.Api().create_custom_chart(
             entity=run.entity, name="outside", display_name="", spec_type="vega2", access="private",
             spec={"mark": "point", "data": {"url": "/authorize"}}), squares, {}),
@@ -100,7 +103,7 @@ def texts(place: Locator) -> set[str]:
 
 
 def test_a_run_is_followed_and_all_that_it_logs_is_seen(
-    open_page: Open, live_server: LiveServer, program: subprocess.Popen[str], tmp_path: Path
+    open_page: Open, live_server: LiveServer, program: subprocess.Popen[str], tmp_path: Path, complaints: list[str]
 ) -> None:
     page = open_page(f"/{live_server.user}/browser/runs/whole")
     heading = page.get_by_role("heading", level=1)
@@ -142,6 +145,10 @@ def test_a_run_is_followed_and_all_that_it_logs_is_seen(
     expect(figure(page, "sk").locator("svg")).to_contain_text("77")
     expect(figure(page, "mine").locator("svg")).to_contain_text("9")
     assert page.locator('figure[data-key="mine"] a[href^="javascript"]').count() == 0
+    expect(figure(page, "wide").locator("svg")).to_be_visible()
+    room = figure(page, "wide").locator("svg").bounding_box()
+    assert room is not None
+    assert room["width"] > 300, "as much as there is"
     assert "font-size" not in figure(page, "outside").inner_text()
 
     # Media: the newest picture, an earlier one, what a script in a page may do, a sound, a histogram.
@@ -186,9 +193,42 @@ def test_a_run_is_followed_and_all_that_it_logs_is_seen(
     assert page.title() != "taken"
     assert too_pale(page) == unnamed(page) == []
 
-    # What the pages say is what wandb.Api says.
+    alone = figure(page, "page").locator("iframe").get_attribute("src")
+    assert alone is not None
+    assert complaints == []
+    open_what_was_logged(page, alone, f"/shown/{live_server.user}/browser/whole/evil.svg")
+    complaints.clear()
+
     assert program.wait(timeout=300) == 0
+    read_on_a_phone(open_page, f"/{live_server.user}/browser/runs/whole")
+    # What the pages say is what wandb.Api says.
     compare_with_api(open_page, live_server, json.loads((tmp_path / "told.json").read_text()))
+
+
+def open_what_was_logged(page: Page, html: str, svg: str) -> None:
+    """A logged page and a drawing as pages of their own, by a browser that is signed in."""
+    page.goto(html)
+    expect(page.locator("#p")).to_have_text("page of null")
+    asked = "fetch('/authorize').then(() => 'read', () => 'refused')"
+    assert page.evaluate(asked) == "refused"
+    page.goto(svg)
+    assert page.evaluate("document.documentElement.nodeName") == "svg"
+    assert page.title() != "taken"
+
+
+def read_on_a_phone(open_page: Open, path: str) -> None:
+    """All of the run, and the page of its table, on a narrow dark screen."""
+    page = open_page(path, size=PHONE, scheme="dark")
+    for key in ("valid/mcc", "conf", "histogram"):
+        expect(figure(page, key).locator(".plot > :not(.hint) svg, .plot > svg").first).to_be_visible()
+    page.locator("#table").scroll_into_view_if_needed()
+    expect(page.locator("#table tbody tr")).to_have_count(50)
+    for tail in ("", "/table?key=rows&page=3"):
+        if tail:
+            page.goto(path + tail)
+        assert too_pale(page) == unnamed(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") == 0, "nothing sticks out"
+        assert page.locator("h1").count() == 1
 
 
 def compare_with_api(open_page: Open, live_server: LiveServer, told: dict[str, Any]) -> None:
@@ -238,6 +278,46 @@ def add_pair(records: Store, user: str, name: str) -> None:
         )  # fmt: skip
         rows = [json.dumps({"_step": step, "loss": step * (at + 1)}) for step in range(20)]
         streams.write_lines(records, run.id, "history", 0, rows)
+
+
+def test_pages_in_use_still_get_what_is_new(open_page: Open, live_server: LiveServer, records: Store) -> None:
+    project = projects.ensure(records, live_server.user, "in use")
+    one, two = (
+        runs.create(records, project.id, name, state="running", display_name=name, heartbeat_at=records.now())
+        for name in ("one", "two")
+    )
+    for run in (one, two):
+        streams.write_lines(records, run.id, "history", 0, [json.dumps({"_step": 0, "loss": 4})])
+    streams.write_lines(records, one.id, "events", 0, [json.dumps({"_runtime": i, "system.cpu": 7 * i}) for i in (1, 2)])
+    page = open_page(f"/{live_server.user}/in%20use/runs/one")
+    cpu = figure(page, "system.cpu").get_by_role("img")
+    expect(cpu).to_have_attribute("aria-label", "system.cpu: from 7 to 14, lowest 7 at 1, highest 14 at 2")
+    expect(cpu).to_have_attribute("aria-description", "against seconds since the start")
+    expect(figure(page, "loss").locator("figcaption")).to_have_text("loss 4")
+    assert tab_through(page) == []
+    log = page.get_by_label("log scale")
+    log.check()
+    streams.write_lines(records, one.id, "history", 1, [json.dumps({"_step": 1, "loss": 2, "late": 8})])
+    runs.update(records, one.id, heartbeat_at=records.now())
+    expect(figure(page, "late").locator("figcaption")).to_have_text("late 8")
+    expect(figure(page, "loss").locator("figcaption")).to_have_text("loss 2")
+    expect(log).to_be_checked()
+    expect(log).to_be_focused()
+
+    page.goto(f"/{live_server.user}/in%20use/compare?run=one&run=two")
+    loss = figure(page, "loss")
+    expect(loss.locator("path")).to_have_count(2)
+    assert tab_through(page) == []
+    log.check()
+    streams.write_lines(records, two.id, "history", 1, [json.dumps({"_step": 1, "loss": 1})])
+    runs.update(records, two.id, state="finished", summary_json=json.dumps({"loss": 1}))
+    expect(page.locator(".chosen li").nth(1)).to_contain_text("finished")
+    expect(page.locator(".chosen li").first).to_contain_text("running")
+    expect(section(page, "summary").locator("td")).to_have_text(["", "1"])
+    expect(loss.get_by_role("img")).to_have_attribute(
+        "aria-label", re.compile("one: from 4 to 2, .*; two: from 4 to 1, ")
+    )
+    expect(log).to_be_focused()
 
 
 @pytest.mark.parametrize(("size", "scheme"), [((1280, 900), "light"), (PHONE, "dark")])

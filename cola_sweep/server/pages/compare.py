@@ -18,8 +18,8 @@ from cola_sweep.server.curves import CLOCKS
 from cola_sweep.server.pages import keys
 from cola_sweep.server.pages.frame import Page
 from cola_sweep.server.pages.places import Link, in_project, project_of, trail
-from cola_sweep.server.pages.run import numeric_keys, own_summary, searched
-from cola_sweep.server.store import runs
+from cola_sweep.server.pages.run import numeric_keys, own_summary, searched, version
+from cola_sweep.server.store import Store, runs
 from cola_sweep.server.store.projects import Project
 from cola_sweep.server.store.runs import Run
 from cola_sweep.server.tables import BadTable
@@ -41,7 +41,7 @@ def page(request: Request) -> Page:
     address = in_project(project, "compare")
     values: dict[str, Any] = {
         "address": address,
-        "chosen": [_head(project, address, chosen, i) for i in range(len(chosen))],
+        "chosen": [_head(context.store, project, address, chosen, i) for i in range(len(chosen))],
     }
     if not 2 <= len(chosen) <= MOST or "choose" in request.query_params:
         wrong = f"At most {MOST} runs can be told apart; you chose {len(chosen)}." if len(chosen) > MOST else ""
@@ -68,7 +68,7 @@ def _names(request: Request) -> list[str]:
     return list(dict.fromkeys(name for name in given if name))
 
 
-def _head(project: Project, address: str, chosen: Sequence[Run], at: int) -> dict[str, Any]:
+def _head(store: Store, project: Project, address: str, chosen: Sequence[Run], at: int) -> dict[str, Any]:
     run = chosen[at]
     others = [("run", other.name) for other in chosen if other is not run]
     base = in_project(project, "runs", run.name)
@@ -78,6 +78,7 @@ def _head(project: Project, address: str, chosen: Sequence[Run], at: int) -> dic
         "state": run.state,
         "colour": at,
         "data": f"/data{base}",
+        "version": version(store, run),
         "without": f"{address}?{urlencode(others)}",
     }
 

@@ -12,7 +12,8 @@ How a page is added:
 3. Scripts are modules: `<script type="module" src="{{ static('x.js') }}"></script>` in the block `scripts`. One imports
    another by `import ... from "./y.js"`, and vega-embed by `import "./vega.js"`, which sets `window.vegaEmbed`; the
    policy takes `{ast: true, defaultStyle: false, tooltip: {disableDefaultStyle: true}}`. They make elements with `el`
-   of `dom.js`, never from text with markup, and follow a feed with `follow` of `live.js`.
+   of `dom.js`, never from text with markup, follow a feed with `follow` of `live.js`, and take over what the server
+   now says of a page's elements `data-part` with `parts` of `parts.js`.
 4. A line each in `routes` of `__init__`: `view` for the page, `feed` for its data, `action` for a form.
 
 Imports Jinja2 late, so that the server is up before it.

@@ -51,7 +51,7 @@ def page(request: Request) -> Page:
     in_tables = sorted(key for key, found in kinds.items() if found & media.TABLES and key not in of_charts)
     values = {
         "run": run,
-        "version": _version(context.store, run),
+        "version": version(context.store, run),
         "live": run.state not in ENDED,
         "base": in_project(project, "runs", run.name),
         "compare": f"{in_project(project, 'compare')}?{urlencode({'run': run.name})}",
@@ -78,11 +78,12 @@ def page(request: Request) -> Page:
 def live(request: Request) -> Feed:
     """Whether the run goes on, and a version that changes with anything that its page shows."""
     run = run_of(request, project_of(request))
-    version = _version(request.state.store, run)
-    return Feed(version, lambda: {"live": run.state not in ENDED, "version": version})
+    now = version(request.state.store, run)
+    return Feed(now, lambda: {"live": run.state not in ENDED, "version": now})
 
 
-def _version(store: Store, run: Run) -> str:
+def version(store: Store, run: Run) -> str:
+    """A text that changes with anything that a run's page shows."""
     return f"{run.updated_at} {run.state} {files.count(store, run.id)}"
 
 

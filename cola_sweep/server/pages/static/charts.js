@@ -74,13 +74,20 @@ async function embed(plot, spec, current) {
   const lite = !/\/vega\/v\d/.test(spec.$schema);
   const room = Math.min(plot.clientWidth, 560);
   const sized = lite && !composed ? { width: room, height: HEIGHT, autosize: { type: "fit", contains: "padding" }, ...spec } : spec;
-  const holder = el("div");
-  await window.vegaEmbed(holder, sized, {
-    mode: lite ? "vega-lite" : "vega", ast: true, actions: false, renderer: "svg", defaultStyle: false,
-    tooltip: { disableDefaultStyle: true }, loader: NOTHING_ELSEWHERE, config: theme(), logLevel: 0,
-  });
+  // In the page from the start: a spec may ask for as much room as there is.
+  const holder = el("div", { class: "coming" });
+  plot.append(holder);
+  try {
+    await window.vegaEmbed(holder, sized, {
+      mode: lite ? "vega-lite" : "vega", ast: true, actions: false, renderer: "svg", defaultStyle: false,
+      tooltip: { disableDefaultStyle: true }, loader: NOTHING_ELSEWHERE, config: theme(), logLevel: 0,
+    });
+  } finally {
+    holder.remove();
+  }
   if (!current()) return;
   delete plot.dataset.wait;
+  holder.classList.remove("coming");
   plot.replaceChildren(holder);
 }
 
