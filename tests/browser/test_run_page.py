@@ -280,6 +280,22 @@ def add_pair(records: Store, user: str, name: str) -> None:
         streams.write_lines(records, run.id, "history", 0, rows)
 
 
+def test_a_curve_whose_axis_stands_still_is_drawn_against_the_step_until_it_is_chosen(
+    open_page: Open, live_server: LiveServer, records: Store
+) -> None:
+    project = projects.ensure(records, live_server.user, "standing")
+    config = json.dumps({"_wandb": {"value": {"m": [{"1": "epoch"}, {"2": "*", "5": 1}]}}})
+    run = runs.create(records, project.id, "r", state="finished", display_name="r", config_json=config, last_step=7)
+    rows = [{"_step": i, "epoch": i // 4, "loss": i, **({"acc": i} if i % 4 == 3 else {})} for i in range(8)]
+    streams.write_lines(records, run.id, "history", 0, [json.dumps(row) for row in rows])
+    page = open_page(f"/{live_server.user}/standing/runs/r")
+    expect(figure(page, "acc").get_by_role("img")).to_have_attribute("aria-description", "against epoch")
+    loss = figure(page, "loss").get_by_role("img")
+    expect(loss).to_have_attribute("aria-description", "against step")
+    page.get_by_label("Against").select_option("epoch")
+    expect(loss).to_have_attribute("aria-description", "against epoch")
+
+
 def test_pages_in_use_still_get_what_is_new(open_page: Open, live_server: LiveServer, records: Store) -> None:
     project = projects.ensure(records, live_server.user, "in use")
     one, two = (
@@ -288,7 +304,9 @@ def test_pages_in_use_still_get_what_is_new(open_page: Open, live_server: LiveSe
     )
     for run in (one, two):
         streams.write_lines(records, run.id, "history", 0, [json.dumps({"_step": 0, "loss": 4})])
-    streams.write_lines(records, one.id, "events", 0, [json.dumps({"_runtime": i, "system.cpu": 7 * i}) for i in (1, 2)])
+    streams.write_lines(
+        records, one.id, "events", 0, [json.dumps({"_runtime": i, "system.cpu": 7 * i}) for i in (1, 2)]
+    )
     page = open_page(f"/{live_server.user}/in%20use/runs/one")
     cpu = figure(page, "system.cpu").get_by_role("img")
     expect(cpu).to_have_attribute("aria-label", "system.cpu: from 7 to 14, lowest 7 at 1, highest 14 at 2")
@@ -338,6 +356,6 @@ def test_runs_are_chosen_and_compared(
     expect(section(page, "configuration").locator("td")).to_have_text(["1", "0.1"])
     assert too_pale(page) == unnamed(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
-    page.get_by_role("link", name=f"Compare without first {HOSTILE}").click()
+    page.get_by_role("link", name=f"Remove first {HOSTILE}").click()
     expect(page.get_by_role("button", name="Compare")).to_be_visible()
     assert page.title() == "Compare runs · cola-sweep"

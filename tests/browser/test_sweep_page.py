@@ -284,6 +284,31 @@ def test_durations_are_rounded_before_they_are_parted(open_page: Open) -> None:
     assert open_page("/").evaluate(script) == ["0 s", "1 min 0 s", "8 min 0 s", "1 h 0 min", "2 h 0 min"]
 
 
+def test_ticks_are_short_and_whole_where_the_values_are(open_page: Open) -> None:
+    ticks = "(values) => scale(values, 'linear', 0, 100).ticks.map((tick) => tick.text)"
+    values = "[[1, 3], [0.5, 2], [7, 7], [10_000_000, 25_000_000]]"
+    script = f"import('{address('plot.js')}').then(({{scale}}) => {values}.map({ticks}))"
+    assert open_page("/").evaluate(script) == [
+        ["1", "2", "3"], ["0.5", "1", "1.5", "2"], ["7"], ["10M", "15M", "20M", "25M"]
+    ]  # fmt: skip
+
+
+def test_a_value_that_is_not_finite_leaves_its_column_one_of_numbers(
+    open_page: Open, live_server: LiveServer, records: Store
+) -> None:
+    project = projects.ensure(records, live_server.user, "nan")
+    for name, loss in (("low", 0.123456789), ("none", float("nan")), ("high", 2.5)):
+        summary = json.dumps({"loss": loss})
+        runs.create(records, project.id, name, state="finished", display_name=name, summary_json=summary)
+    page = open_page(f"/{live_server.user}/nan")
+    table = panel(page, "Runs")
+    table.get_by_text("Columns").click()
+    table.get_by_role("checkbox", name="loss").check()
+    page.keyboard.press("Escape")
+    table.get_by_role("button", name="loss").click()
+    expect(table.locator("td.number:last-child")).to_have_text(["2.500", "0.123", "NaN"])
+
+
 def test_a_page_says_when_it_is_no_longer_brought_up_to_date(
     open_page: Open, complaints: list[str], live_server: LiveServer, records: Store
 ) -> None:

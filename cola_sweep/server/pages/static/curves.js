@@ -32,7 +32,7 @@ export function draw(plot, lines, { title, axis, log, smooth }) {
   const x = across.at, y = up.at;
   const picture = svg("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, height: HEIGHT, role: "img", tabindex: "0", "aria-label": describe(title, shown, fits) });
   for (const tick of up.ticks) picture.append(svg("line", { class: "rule", x1: LEFT, x2: width - RIGHT, y1: tick.at, y2: tick.at }), svg("text", { x: LEFT - 6, y: tick.at + 4, "text-anchor": "end" }, tick.text));
-  for (const tick of across.ticks.filter((_, i) => width > 300 || i % 2 === 0)) picture.append(svg("text", { x: tick.at, y: HEIGHT - 22, "text-anchor": "middle" }, label(axis, tick.value)));
+  for (const tick of across.ticks.filter((_, i) => width > 300 || i % 2 === 0)) picture.append(svg("text", { x: tick.at, y: HEIGHT - 22, "text-anchor": "middle" }, axis in TIMES ? label(axis, tick.value) : tick.text));
   picture.append(svg("text", { class: "axis-name", x: width - RIGHT, y: HEIGHT - 5 }, axisName(axis)));
   for (const line of shown) {
     const colour = `s${line.colour % COLOURS}`;

@@ -29,8 +29,11 @@ export function number(value) {
   if (Number.isInteger(value) && Math.abs(value) < 1e15) return value.toLocaleString("en");
   const size = Math.abs(value);
   if (size < 1e-3 || size >= 1e6) return value.toExponential(2).replace(/\.?0+e/, "e").replace("e+", "e");
-  return String(Number(value.toPrecision(4)));
+  return value.toLocaleString("en", { maximumSignificantDigits: 4 });
 }
+
+/** A number beside an axis, where there is little room. */
+export const brief = (value) => (Math.abs(value) >= 1e4 && Math.abs(value) < 1e15 ? value.toLocaleString("en", { notation: "compact", maximumFractionDigits: 2 }) : number(value));
 
 /** How the numbers of a column are written: all with as many decimals, or all with an exponent, so that they align. */
 export function format(values) {

@@ -24,8 +24,10 @@ export function curvePanel(section, tools, sources) {
     const { key, stream, axis: own } = figure.dataset;
     const given = stream === "events" ? "_runtime" : tools?.elements.x.value || own || "_step";
     const curves = loaded.get(figure);
-    const axis = curves.some((curve) => curve?.axes?.includes(given)) ? given : "_step";
-    const lines = sources.map((source, i) => ({ ...source, points: placed(curves[i], axis) })).filter((line) => line.points.length);
+    const along = (axis) => sources.map((source, i) => ({ ...source, points: placed(curves[i], axis) })).filter((line) => line.points.length);
+    let axis = curves.some((curve) => curve?.axes?.includes(given)) ? given : "_step", lines = along(axis);
+    // One that stands still while values come, as an epoch may, would draw them as upright lines; who chose it, has it.
+    if (!tools?.elements.x.value && lines.some(standing)) [axis, lines] = ["_step", along("_step")];
     const why = curves.find((curve) => curve?.why)?.why;
     if (why && !lines.length) {
       delete plot.dataset.wait;
@@ -115,6 +117,8 @@ export function curvePanel(section, tools, sources) {
     return ask();
   };
 }
+
+const standing = ({ points }) => new Set(points.map(([x]) => x)).size * 2 < points.length;
 
 /** [x, y] of each point of a curve along an axis, in its order: the points of several processes may cross. */
 function placed(curve, axis) {

@@ -1,5 +1,5 @@
 // Small drawings: scales, points over a scale, a line of the best so far. Colours are the style sheet's.
-import { el, number, svg } from "./dom.js";
+import { brief, el, number, svg } from "./dom.js";
 
 const TIP = el("div", { class: "tip", hidden: true, "aria-hidden": "true" });
 document.body.append(TIP);
@@ -33,11 +33,14 @@ export function scale(values, kind, from, to, margin = 0) {
   const numbers = values.filter((value) => typeof value === "number");
   const log = kind === "log" && numbers.every((value) => value > 0);
   const convert = log ? Math.log10 : (value) => value;
+  const alone = new Set(numbers).size === 1;
   let low = convert(Math.min(...numbers)), high = convert(Math.max(...numbers));
   const room = high > low ? (high - low) * margin : log ? 0.5 : Math.abs(low) / 2 || 0.5;
   [low, high] = [low - room, high + room];
   const at = (value) => (typeof value === "number" ? from + ((convert(value) - low) / (high - low)) * (to - from) : null);
-  return { at, ticks: (log ? logTicks(low, high) : ticks(low, high)).map((value) => ({ value, at: at(value), text: number(value) })) };
+  const found = alone ? numbers.slice(0, 1) : log ? logTicks(low, high) : ticks(low, high);
+  const whole = numbers.every(Number.isInteger); // there is no trial 1.5
+  return { at, ticks: found.filter((value) => !whole || Number.isInteger(value)).map((value) => ({ value, at: at(value), text: brief(value) })) };
 }
 
 /** A value as one text; that of a list or an object is JSON. */
