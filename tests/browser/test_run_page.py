@@ -1,5 +1,6 @@
 """The pages of runs in a real browser: a run logged by the stock client with every kind of thing, while it goes on."""
 
+import hashlib
 import json
 import re
 import subprocess
@@ -12,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from cola_sweep.server.store import Store, projects, runs, streams
+from cola_sweep.server.store import Store, files, projects, runs, streams
 from tests.browser.conftest import PHONE, Open, tab_through, too_pale, unnamed
 from tests.system.conftest import LiveServer
 
@@ -269,13 +270,18 @@ def compare_with_api(open_page: Open, live_server: LiveServer, told: dict[str, A
 
 
 def add_pair(records: Store, user: str, name: str) -> None:
-    """A project of two runs with a curve each."""
-    project = projects.ensure(records, user, name)
+    """A project of two runs with a curve each, and predictions that agree on one of two sentences."""
+    project, table = projects.ensure(records, user, name), {"_type": "table-file", "path": "p.table.json"}
     for at, run_name in enumerate(("first", "second")):
         run = runs.create(
             records, project.id, run_name, state="finished", display_name=f"{run_name} {HOSTILE}",
-            config_json=json.dumps({"lr": {"value": 10.0**-at}}),
+            config_json=json.dumps({"lr": {"value": 10.0**-at}}), summary_json=json.dumps({"predictions": table}),
         )  # fmt: skip
+        place = records.path.parent / "files" / str(run.id) / hashlib.sha256(table["path"].encode()).hexdigest()
+        place.parent.mkdir(parents=True)
+        said = [["Same.", "good", "good", 0.5], [HOSTILE, "good", ("bad", "good")[at], 0.25]]
+        place.write_text(json.dumps({"columns": ["sentence", "label", "predicted", "probability"], "data": said}))
+        files.record(records, run.id, table["path"], place.stat().st_size, "")
         rows = [json.dumps({"_step": step, "loss": step * (at + 1)}) for step in range(20)]
         streams.write_lines(records, run.id, "history", 0, rows)
 
@@ -354,6 +360,10 @@ def test_runs_are_chosen_and_compared(
     page.keyboard.press("End")
     expect(loss.locator(".hint")).to_contain_text(re.compile("first .*19.*second .*38"))
     expect(section(page, "configuration").locator("td")).to_have_text(["1", "0.1"])
+    expect(section(page, "sentences")).to_contain_text("1 of 2 sentences.")
+    expect(section(page, "sentences").locator("tbody tr > *")).to_have_text(
+        [HOSTILE, "good", "✗ bad 0.25", "✓ good 0.25"]
+    )
     assert too_pale(page) == unnamed(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
     page.get_by_role("link", name=f"Remove first {HOSTILE}").click()
