@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins.environments import LightningEnvironment
 
 from cola_sweep.config import TrialConfig
 
@@ -23,9 +24,14 @@ def make_trainer(
     Args:
         batches: of an epoch; one that has few of them logs at its end rather than never.
     """
+    # A task of `srun` or `torchrun` is an agent of its own. Lightning, by their variables, would take its trial for a
+    # rank of one fit: any but the first logs nothing, and some counts of tasks it refuses.
+    alone = LightningEnvironment()
+    alone.set_global_rank(0)
     return pl.Trainer(
         accelerator="auto",
         devices=1,
+        plugins=[alone],
         precision="bf16-mixed" if bf16 else "32-true",
         max_epochs=config.epochs,
         accumulate_grad_batches=config.accumulate,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import wandb
+from pytorch_lightning.utilities import rank_zero_only
 
 from cola_sweep import model as model_module
 from cola_sweep import past
@@ -113,6 +114,25 @@ def test_the_same_seed_gives_the_same_trial_bit_by_bit(
     assert logged_metrics(again) == logged_metrics(trial)
     assert again.table("predictions") == trial.table("predictions")
     assert weights(again) == weights(trial)
+
+
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        {"SLURM_JOB_NAME": "a", "SLURM_NTASKS": "2", "SLURM_PROCID": "1", "SLURM_LOCALID": "1", "SLURM_NODEID": "0"},
+        {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1", "GROUP_RANK": "0"},
+    ],
+    ids=["srun", "torchrun"],
+)
+def test_a_task_of_a_launcher_is_a_trial_of_its_own_and_no_rank_of_another(
+    launcher: dict[str, str], flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in launcher.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(rank_zero_only, "rank", 1)  # as Lightning reads it from these when it is imported
+    assert main([*flags, "--epochs=1"]) == 0
+    logged_metrics(read_offline_run(tmp_path))
 
 
 def logged_metrics(run: OfflineRun) -> list[dict[str, float]]:
