@@ -103,7 +103,7 @@ def memory_failures(sizes: str) -> Iterator[None]:
     Raises:
         TrialFailed: in place of torch's error, which but for its words is any RuntimeError, or Python's.
     """
-    words = ("out of memory", "not enough memory", "can't allocate memory")
+    words = ("out of memory", "not enough memory", "can't allocate memory", "status_alloc_failed")
     try:
         yield
     except (MemoryError, RuntimeError) as error:

@@ -87,7 +87,8 @@ def train(run: "wandb.Run", config: TrialConfig, checkpoint: "Checkpoint", corpu
     batches = len(data.train_dataloader())
     define_metrics(run)
 
-    with trial_folder(run) as folder:
+    sizes = f"batch_size {config.batch_size}, eval_batch_size {config.eval_batch_size}"
+    with trial_folder(run) as folder, memory_failures(sizes):
         identity = provenance.identity(config, checkpoint, corpus)
         begun = resume.find(folder, identity)
         precision = choose(begun.precision or config.precision, model.encoder.config, config.batch_size)
@@ -113,10 +114,9 @@ def train(run: "wandb.Run", config: TrialConfig, checkpoint: "Checkpoint", corpu
         provenance.record(run, config, source)
 
         stop.deferred = True
-        sizes = f"batch_size {config.batch_size}, eval_batch_size {config.eval_batch_size}"
         try:
             # Ours, and Lightning's own answer to a signal: `stop` has seen it, and will know who asked.
-            with suppress(Stopped, SystemExit), memory_failures(sizes):
+            with suppress(Stopped, SystemExit):
                 trainer.fit(model, data, ckpt_path=begun.checkpoint, weights_only=True)
         finally:
             if not trainer.fit_loop.done and is_preempted(run, stop):

@@ -109,6 +109,7 @@ def test_the_agents_sigterm_and_the_servers_word_are_one_stop() -> None:
         RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.\nand more"),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes."),
         RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 4 bytes."),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     ],
 )
 def test_out_of_memory_fails_with_the_sizes(error: Exception) -> None:

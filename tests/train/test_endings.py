@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import wandb
 
 from cola_sweep import model as model_module
@@ -100,6 +101,23 @@ def test_divergence_seen_in_validation_leaves_the_epochs_before_it(
     assert "valid/loss is nan at step 12, epoch 2" in run.summary["failure"]
     assert run.summary["best_epoch"] == 1
     assert len(run.table("predictions")[1]) == VALID_ROWS
+
+
+def test_out_of_memory_fails_the_trial_with_its_sizes(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_step: Any, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def fail() -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore of it")
+
+    in_step(8, fail)
+    assert main(flags) == 1
+    run = read_offline_run(tmp_path)
+    said = "out of memory with batch_size 8, eval_batch_size 7: CUDA out of memory. Tried to allocate 2.00 GiB."
+    assert (run.exit_code, run.summary["failure"]) == (1, f"TrialFailed: {said}")
+    assert capsys.readouterr().err.splitlines()[-1] == f"error: {said}"
+    assert len(run.table("predictions")[1]) == VALID_ROWS, "of the epoch before it"
 
 
 def test_the_process_ends_with_the_code_of_its_run(flags: list[str], tmp_path: Path) -> None:
