@@ -41,8 +41,13 @@ def visible_gpus(env: Mapping[str, str]) -> list[str]:
 
 
 def usable_cores() -> int:
-    """Cores this process may run on; fewer than the machine has, under a scheduler or a container."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores this process may run on; fewer than the machine has, under a scheduler or in a container with a quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = (int(word) for word in (CGROUP / "cpu.max").read_text().split())
+    except (OSError, ValueError):
+        return cores  # no container, or one without a quota
+    return max(1, min(cores, quota // period))
 
 
 def free_memory(gpu: str | None) -> int | None:

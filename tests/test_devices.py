@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cola_sweep import devices
-from cola_sweep.devices import Room, free_memory, shares, visible_gpus
+from cola_sweep.devices import Room, free_memory, shares, usable_cores, visible_gpus
 
 
 def test_each_agent_gets_its_device_and_this_environments_python() -> None:
@@ -65,6 +65,20 @@ def test_free_memory_of_a_machine_is_the_containers_where_that_is_less(
     assert free_memory(None) == 4000 * 1024
     (tmp_path / "memory.max").write_text("3000000\n")
     assert free_memory(None) == 2_000_000
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [("max 100000", 8), ("250000 100000", 2), ("50000 100000", 1), ("900000 100000", 8), ("", 8)],
+)
+def test_a_containers_quota_is_as_many_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, cores: int
+) -> None:
+    monkeypatch.setattr(devices, "CGROUP", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    assert usable_cores() == 8
+    (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    assert usable_cores() == cores
 
 
 @pytest.mark.parametrize(
