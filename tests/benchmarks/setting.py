@@ -87,10 +87,20 @@ class Padded:
         return dict(self.collate([self.rows[row] for row in rows]))
 
 
+def ratios(slow: Sequence[float], fast: Sequence[float]) -> list[float]:
+    """Of turns that were taken side by side."""
+    return [s / f for s, f in zip(slow, fast, strict=True)]
+
+
 def ratio(slow: Sequence[float], fast: Sequence[float]) -> str:
-    """Of turns that were taken side by side: the median, the least and the most."""
-    ratios = [s / f for s, f in zip(slow, fast, strict=True)]
-    return f"{median(ratios):.2f} ({min(ratios):.2f} - {max(ratios):.2f})"
+    """The same in words: the median, the least and the most."""
+    found = ratios(slow, fast)
+    return f"{median(found):.2f} ({min(found):.2f} - {max(found):.2f})"
+
+
+def judged(target: str, met: bool) -> str:
+    """What the project promises, and whether this run has shown it."""
+    return f"{target}: {'met' if met else 'MISSED'}"
 
 
 @contextmanager
