@@ -1,6 +1,6 @@
 """What the model said of each validation sentence: as arrays, and as the tables made of them.
 
-Pure: values in, rows out; `callbacks` makes W&B tables of the rows. Imports numpy and corpus.
+Pure: values in, rows out; `tracking` makes W&B tables of the rows. Imports numpy and corpus.
 """
 
 from dataclasses import dataclass

@@ -75,6 +75,18 @@ def test_core_imports_only_the_core_before_it(name: str) -> None:
     assert not {module.split(".")[0] for module in imported(PACKAGE / f"{name}.py")} & HEAVY
 
 
+def test_the_model_knows_nothing_of_charts_tables_or_runs() -> None:
+    reached, left = set(), {"cola_sweep.model"}
+    while left:
+        name = left.pop()
+        reached.add(name)
+        path = PACKAGE.parent / f"{name.replace('.', '/')}.py"
+        left |= (imported(path) if path.is_file() else set()) - reached
+    assert {"cola_sweep.metrics", "cola_sweep.optimizer"} <= reached
+    strays = {"plots", "samples", "callbacks", "tracking", "artifacts"}
+    assert not reached & ({f"cola_sweep.{name}" for name in strays} | {"wandb", "matplotlib", "seaborn"})
+
+
 def test_only_the_store_holds_sql() -> None:
     strays = [
         p

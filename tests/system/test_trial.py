@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.image import imread
+from safetensors.numpy import load_file
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
@@ -277,10 +278,13 @@ def test_the_examples_are_exactly_the_wrong_predictions_worst_first(
     assert trial.table("examples") == wanted
 
 
-def test_the_cost_is_logged_once(trial: Trial) -> None:
+def test_the_cost_is_logged_once(trial: Trial, tiny_checkpoint: Path) -> None:
     (row,) = trial.rows("cost/seconds")
     assert row["cost/seconds"] > 0
     assert row["cost/peak_memory_mb"] > 50
+    assert row["cost/seconds_per_1000"] > 0
+    encoder = load_file(tiny_checkpoint / "model.safetensors")
+    assert row["cost/parameters"] == sum(each.size for each in encoder.values()) + 2 * 16 + 2
     trained_in = EPOCHS * TRAIN_ROWS / row["cost/samples_per_second"]
     assert 0 < trained_in <= row["cost/seconds"]
     assert trial.summary["cost/seconds"] == row["cost/seconds"]
