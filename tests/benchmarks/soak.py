@@ -33,7 +33,7 @@ BEGIN = """mutation Begin($name: String, $project: String, $sweep: String, $conf
     upsertBucket(input: {name: $name, modelName: $project, sweep: $sweep, config: $config, host: "soak",
     jobProgram: "train.py"}) { bucket { id name } inserted } }"""
 EPOCHS = 3
-KEPT = 4.0  # KiB of a trial that the search of an open sweep may keep: its arguments, their places, its result
+KEPT = 3.0  # KiB of a trial that the search of an open sweep may keep: its point, its place on each axis, its result
 LOG = 24.0  # MiB; the store lets it grow to 16 and to what one commit adds
 PAUSE = 0.1  # seconds between two polls of an agent; 5 with the stock one
 SAMPLES = 40  # of the server; the first quarter is not judged: caches fill

@@ -23,9 +23,16 @@ def test_runs_that_log_are_counted_to_the_last_step(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", ["random", "bayes"])
 def test_agents_get_a_trial_at_each_third_heartbeat(method: str, tmp_path: Path) -> None:
-    every, issued, _ = server.heartbeat(tmp_path, method, count=2, before=12, rounds=4, poll=0.1, wait=0)
+    every, issued, rate, _ = server.heartbeat(tmp_path, method, count=2, before=12, rounds=4, poll=0.1, wait=0)
     assert every.what.startswith(f"{method}, 12-16 runs, 2 agents")
     assert "the 4 of 8 that issued a trial" in issued.what
+    assert (int(rate.got) > 0, rate.target) == (True, "20")
+
+
+def test_a_server_that_cannot_keep_up_is_not_asked_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "LONGEST", 0)
+    every, _, rate, _ = server.heartbeat(tmp_path, "random", count=2, before=2, rounds=4, poll=0.01, wait=-1)
+    assert (every.got, rate.got) == ("none", "0")
 
 
 def test_a_run_is_judged_at_each_epoch(tmp_path: Path) -> None:
