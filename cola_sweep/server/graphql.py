@@ -23,7 +23,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, cast
 
 from graphql import GraphQLSyntaxError, Undefined, parse, value_from_ast_untyped
@@ -41,6 +40,7 @@ from cola_sweep.server import input_types
 from cola_sweep.server.input_types import Unfit
 from cola_sweep.server.names import ReservedName
 from cola_sweep.server.store.failures import ill_typed, transient
+from cola_sweep.server.texts import remembered
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ def execute(
     return execution.answer
 
 
-@lru_cache(maxsize=256)  # a client sends the same few texts again and again
+@remembered(256, longest=2**14)  # a client sends the same few texts again and again
 def _parsed(text: str) -> DocumentNode:
     return parse(text, no_location=True)
 
@@ -259,7 +259,7 @@ class _Execution:
         return True
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096, longest=100)
 def snake_case(name: str) -> str:
     """`historyLineCount` as `history_line_count`."""
     return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()

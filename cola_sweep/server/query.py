@@ -25,6 +25,7 @@ from cola_sweep.server.paths import MISSING, lookup
 View = Mapping[str, Any]
 Filter = Mapping[str, Any]
 
+_LONGEST = 1000  # letters of a key that is remembered, and of a pattern
 # Roots that hold nested values; every other root is a plain value or, for `tags`, a list.
 _NESTED = frozenset({"config", "summary_metrics", "system_metrics", "keys_info"})
 ROOTS = _NESTED | {
@@ -129,6 +130,8 @@ def _test(value: Any, operator: str, operand: Any) -> bool:
         case "$not":
             return not _tests(value, _object(operator, operand))
         case "$regex":
+            if not isinstance(operand, str):
+                raise BadQuery(f"$regex needs a text, got {operand!r}")
             pattern = _pattern(operand)
             return any(isinstance(item, str) and pattern.search(item) for item in _items(value))
         case "$gt" | "$gte" | "$lt" | "$lte":
@@ -173,13 +176,15 @@ def _object(operator: str, operand: Any) -> Mapping[str, Any]:
 
 @lru_cache(maxsize=64)
 def _pattern(text: str) -> re.Pattern[str]:
+    if len(text) > _LONGEST:
+        raise BadQuery(f"$regex has more than {_LONGEST} letters")
     try:
         return re.compile(text)
-    except (re.error, TypeError) as error:
+    except re.error as error:
         raise BadQuery(f"$regex {text!r}: {error}") from None
 
 
-@lru_cache(maxsize=256)
+@texts.remembered(256, longest=_LONGEST)
 def split_key(key: str) -> tuple[str, str]:
     """The root of a key, in the view's words, and the path in it; one that is no root's is nobody's."""
     head, _, path = key.partition(".")

@@ -1,4 +1,4 @@
-"""JSON that clients send as texts, and objects among it in the form in which they are kept. Pure.
+"""Texts that clients send: JSON, objects among it as they are kept, and functions whose answers are remembered. Pure.
 
 >>> read("the summary", '{"loss": 0.5}')
 ({'loss': 0.5}, '{"loss": 0.5}')
@@ -10,11 +10,34 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from functools import lru_cache, wraps
+from typing import Any, TypeVar
 
 # Python reads some hundreds, less the deeper the call: what a request could leave must not stop a list of runs.
 _DEEPEST = 100
 _LONG = re.compile(r"\d{309}")  # the largest float has so many digits
+
+
+T = TypeVar("T")
+
+
+def remembered(most: int, longest: int) -> Callable[[Callable[[str], T]], Callable[[str], T]]:
+    """`lru_cache` of a function of a text, but for those of more letters than `longest`: they would fill the memory.
+
+    >>> remembered(2, longest=3)(str.upper)("abcd")
+    'ABCD'
+    """
+
+    def decorate(function: Callable[[str], T]) -> Callable[[str], T]:
+        answers = lru_cache(maxsize=most)(function)
+
+        @wraps(function)
+        def answer(text: str) -> T:
+            return answers(text) if len(text) <= longest else function(text)
+
+        return answer
+
+    return decorate
 
 
 def read(what: str, text: str) -> tuple[dict[str, Any], str]:

@@ -3,20 +3,21 @@
 import hashlib
 import json
 import re
+import sqlite3
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from cola_sweep.server import auth, ids
-from cola_sweep.server.app import create_app
+from cola_sweep.server import app, auth, ids
 from cola_sweep.server.blobs import Blobs
 from cola_sweep.server.context import Context
 from cola_sweep.server.input_types import INPUTS
@@ -55,7 +56,20 @@ class Target:
     context: Context
     http: TestClient
     bystanders: tuple[Any, ...]
+    look: sqlite3.Connection
     requests: int = 0
+
+    @contextmanager
+    def untouched(self, unless: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """What the block asks for changes no record, unless it was done."""
+        before = self._version()
+        yield
+        assert unless() or self._version() == before, "a record has changed"
+
+    def _version(self) -> int:
+        """Every commit that changes something raises it."""
+        (version,) = self.look.execute("PRAGMA data_version").fetchone()
+        return int(version)
 
     def graphql(self, text: str, variables: dict[str, Any]) -> str | None:
         """Ask, and check the answer; what is wrong with it, or None."""
@@ -100,10 +114,12 @@ def target(folder: Path) -> Iterator[Target]:
     """A server over an empty folder with two projects alike: one to ask about, one that nobody asked about."""
     context = over(folder)
     fill(context)
-    app = create_app(context.store, context.blobs)
-    with TestClient(app, base_url=BASE, follow_redirects=False, raise_server_exceptions=False) as http:
-        http.auth = ("api", context.user.api_key)
-        yield Target(context, http, bystander(context))
+    with pytest.MonkeyPatch.context() as patch, closing(sqlite3.connect(folder / "server.db")) as look:
+        patch.setattr(app, "TICK_SECONDS", 1e9)  # which saves the unknown fields: a change that nobody asked for
+        server = app.create_app(context.store, context.blobs)
+        with TestClient(server, base_url=BASE, follow_redirects=False, raise_server_exceptions=False) as http:
+            http.auth = ("api", context.user.api_key)
+            yield Target(context, http, bystander(context), look)
     context.store.close()
 
 

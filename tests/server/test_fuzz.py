@@ -118,7 +118,8 @@ def test_operations_of_the_client(server: Target, operation: tuple[str, list[str
 @fuzz
 @given(st.dictionaries(st.sampled_from(re.findall(r"\$(\w+):", READ)), LEAF | JSON, max_size=15))
 def test_reading(server: Target, values: dict[str, object]) -> None:
-    assert server.graphql(READ, {"project": OWN, "run": "r0", "sweep": f"{OWN}-s"} | values) is None
+    with server.untouched():
+        assert server.graphql(READ, {"project": OWN, "run": "r0", "sweep": f"{OWN}-s"} | values) is None
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,8 @@ def test_what_is_fuzzed_is_there(server: Target) -> None:
 @fuzz
 @given(body=STREAM, run=st.sampled_from(["r0", "r1", "none", "..", "%00"]))
 def test_streams(server: Target, body: object, run: str) -> None:
-    answer = server.http.post(f"/files/{ME}/{OWN}/{run}/file_stream", content=json.dumps(body))
+    with server.untouched(unless=lambda: answer.status_code == 200):
+        answer = server.http.post(f"/files/{ME}/{OWN}/{run}/file_stream", content=json.dumps(body))
     assert server.check(answer) is None
     assert server.graphql(READ, {"project": OWN, "run": run, "sweep": f"{OWN}-s"}) is None
     # What a run says must not keep its sweep from going on.
@@ -171,7 +173,8 @@ def test_bodies_that_are_no_json(server: Target, content: bytes, encoding: str) 
 )
 def test_file_names_and_contents(server: Target, name: str, content: bytes, md5: str | None) -> None:
     path, headers = f"/files/{ME}/{OWN}/r1/{quote(name, safe='/%')}", {"content-md5": md5} if md5 is not None else {}
-    put = server.http.put(path, content=content, headers=headers)
+    with server.untouched(unless=lambda: put.status_code == 200):
+        put = server.http.put(path, content=content, headers=headers)
     assert server.check(put) is None
     got = server.http.get(path)
     assert got.status_code != 200 or put.status_code != 200 or got.content == content
@@ -212,4 +215,6 @@ def test_sweep_files(server: Target, config: str) -> None:
 @given(path=st.lists(SEGMENT, max_size=4).map("/".join), query=QUERY, page=st.booleans())
 def test_pages(server: Target, path: str, query: dict[str, str], page: bool) -> None:
     headers = {"accept": "text/html" if page else "*/*"}
-    assert server.check(server.http.get(f"/{quote(path.lstrip('/'))}", params=query, headers=headers)) is None
+    with server.untouched():
+        answer = server.http.get(f"/{quote(path.lstrip('/'))}", params=query, headers=headers)
+    assert server.check(answer) is None

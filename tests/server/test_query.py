@@ -93,6 +93,8 @@ def test_a_truth_value_is_not_the_number_one() -> None:
         {"$and": {"state": "x"}},
         {"state": {"$in": "running"}},
         {"name": {"$regex": "("}},
+        {"name": {"$regex": ["a"]}},
+        {"name": {"$regex": "a" * 1001}},
         {"$not": 3},
     ],
 )

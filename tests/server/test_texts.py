@@ -28,3 +28,15 @@ def test_what_a_run_keeps_is_as_shallow() -> None:
     deep = f'{{"a": {nested(950)}, "b": {"9" * 400}}}'
     with pytest.raises(ValueError, match=r"^the summary is not JSON: it is nested more than 100 deep$"):
         texts.read("the summary", deep)
+
+
+def test_answers_are_remembered_for_texts_that_are_not_long() -> None:
+    asked: list[str] = []
+
+    def answer(text: str) -> int:
+        asked.append(text)
+        return len(text)
+
+    remembered = texts.remembered(2, longest=3)(answer)
+    assert [remembered(text) for text in ("abc", "abc", "abcd", "abcd", "a", "b", "abc")] == [3, 3, 4, 4, 1, 1, 3]
+    assert asked == ["abc", "abcd", "abcd", "a", "b", "abc"], "and of few alone"
