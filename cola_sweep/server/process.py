@@ -5,6 +5,7 @@ import fcntl
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -28,6 +29,7 @@ _IN_FLIGHT_SECONDS = 5  # that a stop leaves to requests under way
 # wait Python's usual 5 ms each time to get it back.
 _SWITCH_SECONDS = 0.0005
 _M_ARENA_MAX = -8  # of glibc's malloc.h
+_MOST_FILES = 2**16  # an agent and its trial keep a handful of connections open
 _KEEP_ALIVE_SECONDS = 75  # beyond any pause of the client, which would otherwise post into a closing connection
 
 
@@ -101,6 +103,7 @@ def run(options: Options) -> None:
             signal.signal(signal.SIGTERM, _leave)
             sys.setswitchinterval(_SWITCH_SECONDS)
             _share_memory()
+            _allow_files()
             uvicorn.Server(config).run(sockets=[listener])
         except KeyboardInterrupt:
             pass
@@ -305,6 +308,15 @@ def _share_memory() -> None:
     """Let all threads allocate from one place: each would keep what its largest answer took as long as it lives."""
     with suppress(AttributeError, OSError):  # another C library than glibc
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
+def _allow_files() -> None:
+    """Let as many clients stay connected as this user may have files open; the usual limit is 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):  # a system that allows less than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _leave(number: int, frame: object) -> None:

@@ -212,6 +212,16 @@ def test_on_a_full_disk_nothing_is_lost_that_is_sent_again(options: Options) -> 
     assert re.search(r"ERROR .* POST /files/.*/file_stream cannot be served now: (disk I/O error|.*full)", said)
 
 
+def test_more_clients_may_stay_connected_than_the_usual_limit_lets(options: Options) -> None:
+    given = soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft % 2**64, 1024), hard))  # infinity is -1
+    try:
+        address = process.start(options)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, given)
+    assert resource.prlimit(address.pid, resource.RLIMIT_NOFILE) == (min(hard % 2**64, process._MOST_FILES), hard)
+
+
 def test_a_server_that_does_not_listen_to_stop_is_killed(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
     address = process.start(options)
     os.kill(address.pid, signal.SIGSTOP)
