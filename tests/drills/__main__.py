@@ -6,12 +6,14 @@ wrong. `--fuzz N` sends the server N examples of each kind of nonsense instead (
 
 | drill | what is injected | what is checked beside the above |
 | --- | --- | --- |
-| deaths | kill -9 of trials, their clients, agents and the server; requests or answers lost | |
+| deaths | kill -9 of trials, their clients, agents, the server and the warm one; requests or answers lost | |
 | clocks | the server's clock jumps by a minute to a day, ahead and back | nobody is taken for dead; all is well |
 | full-disk | no byte free under the server's folder (root) | all is well: what was refused comes again |
 | full-trial-disk | no byte free where agents and trials write (root) | the next trial is well |
 | tried-again | trials fail, always or once, under `_retry: 2`; agents and the server are killed | each point is \
 tried until it is well or three times; each time names the run that it repeats |
+| at-fault | a machine on which no trial comes to its first step | its agent is told to leave, and why; every cell \
+is well |
 | checkpoints | weights that are cut off, then kill -9 of the warm server | the others are well, the reason is kept |
 | silence | for longer than any limit: the port closed (a minute in the long form), the server stopped, all agents and \
 trials stopped | nobody is taken for dead by a server that could not hear; all is well |
@@ -38,6 +40,7 @@ from tests.drills.cases import DRILLS, Faults
 from tests.drills.world import ROOT, opened
 
 DISK = "96m"  # uploads leave 64 MiB of a disk free
+FUZZES = ("tests/server/test_fuzz.py", "tests/server/test_growth.py")
 AT_ONCE = 3  # more than the cores: most of a drill is waiting
 
 
@@ -96,7 +99,7 @@ def main() -> int:
     if unknown := set(args.names) - set(DRILLS):
         parser.error(f"no such drill: {', '.join(sorted(unknown))}")
     if args.fuzz:
-        words = [sys.executable, "-m", "pytest", "-s", "-p", "no:cacheprovider", "tests/server/test_fuzz.py"]
+        words = [sys.executable, "-m", "pytest", "-s", "-p", "no:cacheprovider", *FUZZES]
         return subprocess.run(words, cwd=ROOT, env=os.environ | {"COLA_SWEEP_FUZZ": str(args.fuzz)}).returncode
     end = time.monotonic() + args.minutes * 60
 

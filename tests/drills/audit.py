@@ -7,18 +7,22 @@ import json
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from cola_sweep.devices import free_memory
 from tests.drills import served
+from tests.drills.relay import Relay
 from tests.drills.toy import METRIC, value
 from tests.drills.world import PROJECT, World, wait_for
 
 LEAVE_SECONDS = 120.0
+SLACK = 64e6  # bytes of a GPU; a process that only looks at it takes several times as much
 END_SECONDS = 2 * served.RUN_SILENCE  # where all who could tell were killed, silence alone ends a run or an agent
 ENDED = {"finished", "failed", "crashed", "killed"}
+FAILED = {"failed", "killed"}  # as its client said it, and not as it was given up
 STATES = """query States($entity: String!, $project: String!, $sweep: String!) {
     project(name: $project, entityName: $entity) { sweep(sweepName: $sweep) {
         agents { edges { node { state } } } runs(first: 10000) { edges { node { state } } } } } }"""
@@ -54,9 +58,15 @@ def examine(world: World, cells: int, *, retries: int = 0) -> Audit:
         wait_for(lambda: not world.left(), "everybody is gone", LEAVE_SECONDS)
     except TimeoutError:
         audit.complaints += [f"left behind: {command}" for command in world.left()]
+    if not world.toy:
+        audit.complaints += _device_memory(world.free)
     with suppress(TimeoutError):
         wait_for(lambda: _settled(world.ask(STATES)), "everything has ended", END_SECONDS)
     sweep = world.ask(READ)
+    world.kill_server()
+    world.start_server()
+    if world.ask(READ) != sweep:
+        audit.complaints.append("what is read is not what a killed server has kept")
     if sweep["state"] != "FINISHED":
         audit.complaints.append(f"the sweep is {sweep['state']}, not FINISHED")
     if running := [edge for edge in sweep["agents"]["edges"] if edge["node"]["state"] == "RUNNING"]:
@@ -67,6 +77,7 @@ def examine(world: World, cells: int, *, retries: int = 0) -> Audit:
         place = json.loads(run["config"])[name]["value"]
         run["cell"] = values.index(place) if place in values else place
     _suggestions(audit, runs, cells)
+    _known(audit, runs, world.relay)
     if retries:
         _retries(audit, runs, retries)
     for run in runs:
@@ -83,6 +94,12 @@ def reported(world: World, said: Iterable[str]) -> list[str]:
         return [f"the report ended with {done.returncode}: {done.stderr[-500:]}"]
     page = (world.folder / "reports" / world.sweep / "report.md").read_text()
     return [f"the report does not say {part!r}" for part in (world.sweep, *said) if part not in page]
+
+
+def _device_memory(before: Mapping[str, int]) -> list[str]:
+    """GPUs that have less free than before, though whoever took it is gone."""
+    less = {gpu: before[gpu] - (free_memory(gpu) or 0) for gpu in before}
+    return [f"GPU {gpu} has {taken / 1e6:.0f} MB less than before" for gpu, taken in less.items() if taken > SLACK]
 
 
 def _settled(sweep: dict[str, Any]) -> bool:
@@ -105,6 +122,23 @@ def _suggestions(audit: Audit, runs: list[dict[str, Any]], cells: int) -> None:
             audit.complaints.append(f"cell {cell} was finished {tried[cell].count('finished')} times")
     if strange := tried.keys() - set(range(cells)):
         audit.complaints.append(f"cells that the grid has not: {sorted(strange)}")
+
+
+def _known(audit: Audit, runs: list[dict[str, Any]], relay: Relay) -> None:
+    """Whatever agents and clients were told of is there, and ended as they were told."""
+    states = {run["name"]: run["state"] for run in runs}
+    for name in sorted(relay.given - states.keys()):
+        audit.complaints.append(f"run {name} was given to an agent and is not there")
+    for name in sorted(relay.safe.keys() - states.keys()):
+        audit.rows += len(relay.safe[name])
+        audit.lost += len(relay.safe[name])
+        audit.complaints.append(f"run {name} is not there, and {len(relay.safe[name])} of its lines are safe")
+    if runs and not relay.given:
+        audit.complaints.append("nobody was given anything")
+    for name, code in relay.ended.items():
+        state = states.get(name, "not there")
+        if state not in (FAILED if code else {"finished"}):
+            audit.complaints.append(f"run {name} ended with {code}, and is {state}")
 
 
 def _retries(audit: Audit, runs: list[dict[str, Any]], times: int) -> None:

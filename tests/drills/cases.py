@@ -16,9 +16,11 @@ from pathlib import Path
 from threading import Barrier, Thread
 
 from cola_sweep.packaged import PACKAGED, packaged_folder
+from cola_sweep.server import failed
 from tests.benchmarks.client import HEARTBEAT
 from tests.drills import harm, served
 from tests.drills.audit import ENDED
+from tests.drills.toy import FAULT
 from tests.drills.world import PROJECT, World, wait_for
 
 Faults = Counter[str]
@@ -37,6 +39,9 @@ MAKE_AGENT = """mutation Join($sweep: String!, $project: String!) {
 RUNS = """query Runs($entity: String!, $project: String!, $sweep: String!) {
     project(name: $project, entityName: $entity) { sweep(sweepName: $sweep) {
         runs(first: 1000) { edges { node { id state summaryMetrics } } } } } }"""
+AGENTS = """query Agents($entity: String!, $project: String!, $sweep: String!) {
+    project(name: $project, entityName: $entity) { sweep(sweepName: $sweep) {
+        agents { edges { node { exitReason } } } } } }"""
 STOP = "mutation Stop($id: ID!) { stopRun(input: {id: $id}) { success } }"
 
 
@@ -65,10 +70,13 @@ class Drill:
 
 
 def deaths(world: World, dice: random.Random, cells: int) -> Faults:
-    """Trials, clients, agents and the server are killed at random moments; messages are lost."""
+    """Trials, clients, agents, the server and the warm one are killed at random moments; messages are lost."""
     world.make_sweep(cells, rows=20, pause=0.2)
+    world.start_warm_server()
     world.start_agents(3)
-    return _harmed(world, dice, harm.DEATHS, cells + cells // 2)
+    faults = _harmed(world, dice, harm.DEATHS, cells + cells // 2)
+    world.kill_warm_server(signal.SIGTERM)
+    return faults
 
 
 def clocks(world: World, dice: random.Random, cells: int) -> Faults:
@@ -100,6 +108,20 @@ def tried_again(world: World, dice: random.Random, cells: int) -> Faults:
     world.start_agents(2)
     faults = _harmed(world, dice, [harm.kill_agent, harm.kill_server, harm.lose_messages], cells // 2)
     return faults + Counter({f"a trial {end}": sum(ends[c % 3] == end for c in range(cells)) for end in ends[::2]})
+
+
+def at_fault(world: World, dice: random.Random, cells: int) -> Faults:
+    """A machine on which no trial comes to its first step: its agent is told to leave, and others do its work."""
+    world.make_sweep(cells, rows=10, pause=0.3)
+    world.start_agents()
+    wait_for(lambda: bool(world.relay.safe), "a trial has logged")
+    world.start_agents(1, **{FAULT: "1"})
+    world.agents_leave()
+    left = [edge["node"]["exitReason"] for edge in world.ask(AGENTS)["agents"]["edges"]]
+    assert [bool(reason) and reason.endswith("no such library") for reason in left] == [False, True], f"left: {left}"
+    states = Counter(run["state"] for run in _runs(world))
+    assert states == {"finished": cells, "failed": failed.FAULTS}, f"runs are {dict(states)}"
+    return Counter({"machine at fault": 1})
 
 
 def silence(world: World, dice: random.Random, cells: int) -> Faults:
@@ -170,7 +192,7 @@ def together(world: World, dice: random.Random, cells: int) -> Faults:
     barrier, user, given = Barrier(16), world.address.user, Counter[str]()
 
     def work(number: int) -> None:
-        client = world.client()
+        client = world.client(relayed=True)
         made, _ = client.graphql(MAKE_AGENT, sweep=world.sweep, project=PROJECT)
         opaque = made["createAgent"]["agent"]["id"]
         barrier.wait()
@@ -205,6 +227,7 @@ DRILLS = {
     "full-disk": Drill(full_disk, 4, 24, small_disk="data"),
     "full-trial-disk": Drill(full_trial_disk, 4, 24, frozenset({"finished", "failed", "crashed"}), small_disk="agents"),
     "tried-again": Drill(tried_again, 3, 12, frozenset({"finished", "crashed", "failed"}), retries=RETRIES),
+    "at-fault": Drill(at_fault, 6, 12, frozenset({"finished", "failed"})),
     "checkpoints": Drill(checkpoints, 3, 9, frozenset({"finished", "failed"}), said=(UNREAD,)),
     "bad-trials": Drill(
         bad_trials, 8, 14, frozenset({"finished", "failed", "killed", "crashed"}), report=True, said=SAID

@@ -44,6 +44,13 @@ def kill_server(world: World, dice: random.Random) -> str | None:
     return "server killed"
 
 
+def kill_warm_server(world: World, dice: random.Random) -> str | None:
+    """What forks the trials, whose own go on; another takes its place, and may be killed before it is ready."""
+    world.kill_warm_server()
+    world.start_warm_server()
+    return "warm server killed"
+
+
 def lose_messages(world: World, dice: random.Random) -> str | None:
     """For two seconds, one in three requests does not arrive, or is done without its answer arriving."""
     world.relay.lost = lambda path: dice.choice(["request", "answer", None, None, None, None])
@@ -75,7 +82,7 @@ def fill_trial_disk(world: World, dice: random.Random) -> str | None:
     return "trial disk full"
 
 
-DEATHS: list[Harm] = [kill_trial, kill_client, kill_agent, kill_server, lose_messages]
+DEATHS: list[Harm] = [kill_trial, kill_client, kill_agent, kill_warm_server, kill_server, lose_messages]
 
 
 @contextmanager

@@ -1,6 +1,7 @@
-"""Stands between client and server: notes which rows the client was told are safe, and loses what it is told to lose.
+"""Stands between clients and server: notes what these were told, and loses what it is told to lose.
 
-A row is safe when the answer to the `file_stream` request that held it went back to the client. Standard library alone.
+A row, or a run's end, is safe when the answer to the `file_stream` request that held it went back to the client; a run
+is given out when the answer that names it went back to the agent. Standard library alone.
 """
 
 import http.client
@@ -25,6 +26,8 @@ class Relay:
 
     Attributes:
         safe: by run, the rows by line that the client knows to be safe.
+        ended: by run, the exit code with which its client knows it to be complete.
+        given: runs that agents were told to begin, or to go on with.
         port: where clients connect.
         upstream: the port of the server.
         lost: asked for each request by its path; None passes it.
@@ -32,6 +35,8 @@ class Relay:
 
     def __init__(self) -> None:
         self.safe: dict[str, dict[int, Any]] = defaultdict(dict)
+        self.ended: dict[str, int] = {}
+        self.given: set[str] = set()
         self.upstream = 0
         self.lost: Lost = lambda path: None
         self.port = 0
@@ -54,11 +59,23 @@ class Relay:
             self._server.drop()
             self._server = None
 
-    def note(self, run: str, body: bytes) -> None:
-        """Remember the rows of a request whose answer is on its way to the client."""
-        part = (json.loads(body).get("files") or {}).get("wandb-history.jsonl") or {}
+    def note(self, path: str, body: bytes, answer: bytes) -> None:
+        """Remember what the other side is told by an answer that is on its way."""
+        if stream := _STREAM.fullmatch(path):
+            self._note_stream(stream[1], json.loads(body))
+        elif path == "/graphql" and b"agentHeartbeat" in answer:
+            beat = (json.loads(answer).get("data") or {}).get("agentHeartbeat") or {}
+            commands = json.loads(beat.get("commands") or "[]")
+            self.given |= {command["run_id"] for command in commands if command["type"] in ("run", "resume")}
+
+    def _note_stream(self, run: str, body: Any) -> None:
+        part = (body.get("files") or {}).get("wandb-history.jsonl") or {}
         for line, text in enumerate(part.get("content") or (), part.get("offset", 0)):
             self.safe[run][line] = json.loads(text)
+        if body.get("complete"):
+            self.ended[run] = body.get("exitcode") or 0
+        else:
+            self.ended.pop(run, None)  # it goes on
 
 
 class _Server(ThreadingHTTPServer):
@@ -113,8 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
         if loss == "answer":
             self.close_connection = True
             return
-        if (stream := _STREAM.fullmatch(self.path)) and answer.status == 200:
-            relay.note(stream[1], body)
+        if answer.status == 200:
+            relay.note(self.path, body, content)
         self.send_response_only(answer.status)
         for name, value in answer.getheaders():
             if name.lower() not in _HOP:

@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
-from tests.drills.audit import Audit, _retries, _rows, _suggestions, examine
+from tests.drills import audit as audits
+from tests.drills.audit import Audit, _known, _retries, _rows, _suggestions, examine
 from tests.drills.relay import Relay
 from tests.drills.toy import METRIC, value
 from tests.drills.world import World
 
 STREAM = "/files/me/p/r/file_stream"
 BODY = {"files": {"wandb-history.jsonl": {"offset": 3, "content": ['{"_step": 3}']}}}
+COMMANDS = [{"type": "run", "run_id": "r"}, {"type": "stop", "run_id": "s"}, {"type": "resume", "run_id": "t"}]
 
 
 def run(name: str, cell: int, state: str, steps: int = 0, notes: str | None = None) -> dict[str, Any]:
@@ -28,15 +30,16 @@ def run(name: str, cell: int, state: str, steps: int = 0, notes: str | None = No
 
 @pytest.fixture
 def relay() -> Iterator[Relay]:
-    """A relay before a server that takes everything."""
+    """A relay before a server that takes everything, and tells every agent the same."""
+    answer = json.dumps({"data": {"agentHeartbeat": {"commands": json.dumps(COMMANDS)}}}).encode()
 
     class Take(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["content-length"]))
             self.send_response(200)
-            self.send_header("content-length", "2")
+            self.send_header("content-length", str(len(answer)))
             self.end_headers()
-            self.wfile.write(b"{}")
+            self.wfile.write(answer)
 
         def log_message(self, *args: Any) -> None:
             pass
@@ -52,10 +55,10 @@ def relay() -> Iterator[Relay]:
     relay.cut()
 
 
-def post(relay: Relay) -> int:
+def post(relay: Relay, path: str = STREAM, **more: Any) -> int:
     connection = http.client.HTTPConnection("127.0.0.1", relay.port, timeout=10)
     try:
-        connection.request("POST", STREAM, json.dumps(BODY))
+        connection.request("POST", path, json.dumps(BODY | more))
         return connection.getresponse().status
     finally:
         connection.close()
@@ -70,6 +73,25 @@ def test_a_row_is_safe_once_its_answer_went_back(relay: Relay) -> None:
     relay.lost = lambda path: None
     assert post(relay) == 200
     assert relay.safe == {"r": {3: {"_step": 3}}}
+
+
+def test_an_end_is_known_until_the_run_goes_on(relay: Relay) -> None:
+    relay.lost = lambda path: "answer"
+    with pytest.raises(http.client.RemoteDisconnected):
+        post(relay, complete=True)
+    relay.lost = lambda path: None
+    assert not relay.ended
+    post(relay, complete=True, exitcode=3)
+    assert relay.ended == {"r": 3}
+    post(relay)
+    assert not relay.ended
+
+
+def test_what_agents_are_told_to_run_was_given(relay: Relay) -> None:
+    post(relay)
+    assert not relay.given
+    post(relay, "/graphql")
+    assert relay.given == {"r", "t"}
 
 
 def test_a_port_that_is_closed_opens_again(relay: Relay) -> None:
@@ -95,9 +117,13 @@ def test_the_audit_misses_nothing() -> None:
 
 def test_the_audit_waits_for_a_trial_that_outlives_its_agent(tmp_path: Path) -> None:
     left = iter([["a trial"], []])
-    seen = iter([("running", "RUNNING"), ("crashed", "RUNNING"), ("crashed", "CRASHED"), ("crashed", "CRASHED")])
+    seen = iter([("running", "RUNNING"), ("crashed", "RUNNING"), *[("crashed", "CRASHED")] * 2, ("lost", "CRASHED")])
 
     class Orphaned(World):
+        def kill_server(self, number: int = 9) -> None: ...
+
+        def start_server(self) -> None: ...
+
         def left(self) -> list[str]:
             return next(left)
 
@@ -108,9 +134,33 @@ def test_the_audit_waits_for_a_trial_that_outlives_its_agent(tmp_path: Path) -> 
             return {"state": "FINISHED", **edges}
 
     world = Orphaned(tmp_path, "word", Relay(), axis=("cell", [0]))
+    world.relay.given.add("a")
     audit = examine(world, 1)
     world.relay.cut()
-    assert (audit.complaints, audit.states, audit.suggestions) == ([], {"crashed": 1}, 1)
+    assert audit.complaints == ["what is read is not what a killed server has kept"], "the last word is another"
+    assert (audit.states, audit.suggestions) == ({"crashed": 1}, 1)
+
+
+def test_the_audit_looks_for_all_that_was_given_and_said(relay: Relay) -> None:
+    relay.given |= {"a", "b", "gone"}
+    relay.safe["b"][0] = relay.safe["vanished"][0] = {"_step": 0}
+    relay.ended |= {"a": 0, "b": 1}
+    audit = Audit()
+    _known(audit, [run("a", 0, "finished"), run("b", 1, "failed"), run("gone", 2, "crashed")], relay)
+    assert (audit.rows, audit.lost, audit.complaints) == (
+        1, 1, ["run vanished is not there, and 1 of its lines are safe"],
+    )  # fmt: skip
+    del relay.safe["vanished"]
+    audit = Audit()
+    _known(audit, [run("a", 0, "crashed"), run("b", 1, "finished")], relay)
+    assert audit.complaints == [
+        "run gone was given to an agent and is not there", "run a ended with 0, and is crashed",
+        "run b ended with 1, and is finished",
+    ]  # fmt: skip
+    relay.given.clear()
+    audit = Audit()
+    _known(audit, [run("a", 0, "finished"), run("b", 1, "killed")], relay)
+    assert audit.complaints == ["nobody was given anything"]
 
 
 def test_the_audit_knows_what_a_retry_is() -> None:
@@ -126,6 +176,11 @@ def test_the_audit_knows_what_a_retry_is() -> None:
         "run b does not say what it repeats: None", "cell 0 was tried again though it was well",
         "cell 1 was given up after 1 runs", "cell 2 was tried 2 times",
     ]  # fmt: skip
+
+
+def test_the_audit_looks_at_the_memory_of_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audits, "free_memory", {"0": 79_990_000_000, "1": 79_000_000_000}.get)
+    assert audits._device_memory({"0": 80_000_000_000, "1": 80_000_000_000}) == ["GPU 1 has 1000 MB less than before"]
 
 
 def test_the_audit_counts_rows() -> None:

@@ -13,10 +13,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from cola_sweep import warm
+from cola_sweep.devices import free_memory, visible_gpus
 from cola_sweep.server import process
 from tests.benchmarks.client import Client
 from tests.drills.relay import Relay
@@ -51,6 +53,7 @@ class World:
 
     Attributes:
         axis: the parameter whose values are the cells of the sweep's grid, and these values.
+        free: bytes of each GPU that were free before.
     """
 
     folder: Path
@@ -61,7 +64,9 @@ class World:
     agents: list["subprocess.Popen[bytes]"] = field(default_factory=list)
     sweep: str = ""
     axis: tuple[str, list[Any]] = ("cell", [])
+    free: dict[str, int] = field(default_factory=dict)
     _server: "subprocess.Popen[bytes] | None" = None
+    _warm: "subprocess.Popen[bytes] | None" = None
 
     def start_server(self) -> None:
         """On the same folder as before; returns when it answers."""
@@ -93,14 +98,30 @@ class World:
         assert self._server is not None
         return self._server.pid
 
+    def start_warm_server(self) -> None:
+        """For toy trials of agents that start from now on; they outlive it."""
+        self.env[warm.VARIABLE] = str(self.folder / "warm" / "socket")
+        words = [sys.executable, "-m", "cola_sweep.warm_server", "--socket", self.env[warm.VARIABLE]]
+        with (self.folder / "warm.log").open("ab") as log:
+            self._warm = subprocess.Popen(
+                [*words, "--preload", "wandb", "cola_sweep.endings"], cwd=self.folder, env=self.env,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+
+    def kill_warm_server(self, number: int = signal.SIGKILL) -> None:
+        """End it without a word, or with a signal it can hear: then it waits for its trials."""
+        if self._warm is not None:
+            self._warm.send_signal(number)
+            self._warm.wait()
+
     @property
     def data_dir(self) -> Path:
         return self.folder / "data"
 
-    def client(self) -> Client:
-        """Straight to the server, past the relay."""
+    def client(self, *, relayed: bool = False) -> Client:
+        """Straight to the server, or through the relay, which notes what is told."""
         assert self.address is not None
-        return Client(self.address)
+        return Client(replace(self.address, base_url=self.env["WANDB_BASE_URL"]) if relayed else self.address)
 
     def ask(self, query: str) -> Any:
         """The sweep, as a query over `$entity`, `$project` and `$sweep` has it."""
@@ -140,7 +161,7 @@ class World:
         client.close()
         self.sweep = made["upsertSweep"]["sweep"]["name"]
 
-    def start_agents(self, count: int = 1, *words: str) -> None:
+    def start_agents(self, count: int = 1, *words: str, **env: str) -> None:
         """Stock agents, or what else takes a sweep's path, at once; each with a folder and a session of its own."""
         assert self.address is not None
         path = f"{self.address.user}/{PROJECT}/{self.sweep}"
@@ -148,10 +169,10 @@ class World:
         for _ in range(count):
             folder = self.agents_dir / str(len(self.agents))
             folder.mkdir(parents=True)
-            env = self.env | {"WANDB_DIR": str(folder)}
+            own = self.env | {"WANDB_DIR": str(folder)} | env
             with (self.folder / f"agent{len(self.agents)}.log").open("wb") as log:
                 agent = subprocess.Popen(
-                    command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                    command, cwd=folder, env=own, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                     start_new_session=True,
                 )  # fmt: skip
             self.agents.append(agent)
@@ -191,6 +212,8 @@ class World:
                 os.kill(pid, signal.SIGKILL)
         for agent in self.agents:
             agent.wait()
+        if self._warm is not None:
+            self._warm.wait()
         if self._server is not None and self._server.poll() is None:
             self._server.kill()
             self._server.wait()
@@ -214,7 +237,8 @@ class World:
 def opened(folder: Path) -> Iterator[World]:
     """A world with its server running; nothing of it lives afterwards."""
     folder.mkdir(parents=True, exist_ok=True)
-    world = World(folder, secrets.token_hex(8), Relay())
+    free = {gpu: free_memory(gpu) or 0 for gpu in visible_gpus(os.environ)}
+    world = World(folder, secrets.token_hex(8), Relay(), free=free)
     try:
         world.start_server()
         assert world.address is not None
