@@ -64,11 +64,10 @@ def run(
         actor = ray.remote(max_restarts=RESTARTS, max_task_retries=RESTARTS, max_concurrency=2)(Agent)
         command = far.words(sweep, per_device=None, count=count, cold=cold)
         # The environment, with the key, goes to the actor alone; Ray's runtime_env would show it on the dashboard.
-        agents = [
-            actor.options(scheduling_strategy="SPREAD", **share).remote(command, told, __version__) for _ in range(n)
-        ]
-        with Interrupts(lambda number: _tell(agents, number)) as interrupts:
-            code = _wait(ray, [agent.run.remote() for agent in agents])
+        placed = actor.options(scheduling_strategy="SPREAD", **share)
+        running = {agent.run.remote(): agent for agent in (placed.remote(command, told, __version__) for _ in range(n))}
+        with Interrupts(lambda number: _tell([*running.values()], number)) as interrupts:
+            code = _wait(ray, running)
         del servers
         return code or interrupts.exit_code
     finally:
@@ -89,12 +88,18 @@ def _on(ray: Any, node: Mapping[str, Any], kind: type) -> Any:
     return ray.remote(num_cpus=0)(kind).options(scheduling_strategy=place)
 
 
-def _wait(ray: Any, running: Sequence[Any]) -> int:
-    """The first exit code that is not 0, when all have ended."""
-    left, code = list(running), 0
-    while left:
-        done, left = ray.wait(left, timeout=POLL_SECONDS)  # returns now and then, so that signals are heard
+def _wait(ray: Any, running: dict[Any, Any]) -> int:
+    """The first exit code that is not 0, when all have ended.
+
+    Args:
+        running: actors by what they run. One that has ended is dropped, and its place is free: one that Ray had no room
+            for, or that lost its node, may wait for it.
+    """
+    code = 0
+    while running:
+        done, _ = ray.wait([*running], timeout=POLL_SECONDS)  # returns now and then, so that signals are heard
         for reference in done:
+            del running[reference]
             try:
                 ended = ray.get(reference)
             except ray.exceptions.RayError as error:
