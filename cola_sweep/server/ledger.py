@@ -6,6 +6,7 @@ Reading all of them each time would make every answer of a long sweep slower tha
 from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from sys import intern
 from weakref import WeakKeyDictionary
 
 from cola_sweep.server import trials
@@ -23,7 +24,7 @@ class Ledger:
 
     Attributes:
         of: what all of it rests on.
-        outlines: by row; their texts are left out, since the trials hold what they said.
+        outlines: by row; their texts and times are left out, since the trials hold what they said.
         trials: by row; none of a sweep whose file cannot be read.
         given: rows of the runs that count as given out; one that never started does not.
         prior: the trials of before that the sweep learns from.
@@ -41,7 +42,10 @@ class Ledger:
 
     def put(self, run: Outline, trial: Trial | None) -> None:
         """A run that is new, or has changed, and its trial if there is one."""
-        self.outlines[run.id] = run
+        heard = run.heartbeat_at and ""  # whether it was; each of thousands would have a text of its own
+        self.outlines[run.id] = run._replace(
+            state=intern(run.state), params_json="", summary_json="", heartbeat_at=heard
+        )
         (self.given.add if trials.given_out(run) else self.given.discard)(run.id)
         if trial is not None:
             self._forget_point(run.id)
@@ -102,7 +106,7 @@ def _update(found: Ledger, store: Store, sweep: Sweep) -> None:
     for run in sorted(changed):
         joined |= run.id < newest and run.id not in found.outlines
         trial = trials.trial(run, sweep.config) if readable else None
-        found.put(run._replace(params_json="", summary_json=""), trial)
+        found.put(run, trial)
     for row in deleted:
         found.drop(row)
     if joined:  # the sweep, a run that was there before

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from cola_sweep import domains
 from cola_sweep.parameters import Parameter, canonical
-from cola_sweep.points import Point, point_of
+from cola_sweep.points import Point, nested, point_of
 from cola_sweep.space import SweepSpec
 
 # A run that never started gives its point back; a point whose runs die at once is given up after so many.
@@ -27,19 +27,24 @@ class Trial:
     """One trial that was issued. Compared by identity, so that what is worked out from one can be kept.
 
     Attributes:
-        params: the arguments issued, nested as in the sweep.
         state: `waiting` was handed out and has not started; `pruned` was stopped early; `failed`
             started and ended badly; `unstarted` ended, or was given up, before it began.
         value: the metric at its best epoch, if it is known and finite.
         point: of the space; None if the arguments lie outside. `placed` finds it.
         space: the parameters of the sweep.
+        outside: the arguments of one that has no point.
     """
 
-    params: Mapping[str, Any]
     state: TrialState
     value: float | None
     point: Point | None
     space: tuple[Parameter, ...] = field(repr=False)
+    outside: Mapping[str, Any] | None = None
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The arguments issued, nested as in the sweep; of thousands of trials they would take half of the memory."""
+        return nested(self.space, self.point) if self.point is not None else self.outside or {}
 
     # Trials that have ended are kept between suggestions, so these are worked out once.
 
@@ -71,7 +76,8 @@ class Suggestion:
 
 def placed(spec: SweepSpec, params: Mapping[str, Any], state: TrialState, value: float | None = None) -> Trial:
     """A trial of these arguments, with its point in the space."""
-    return Trial(params, state, value, point_of(spec.parameters, params), spec.parameters)
+    point = point_of(spec.parameters, params)
+    return Trial(state, value, point, spec.parameters, params if point is None else None)
 
 
 class Taken:
