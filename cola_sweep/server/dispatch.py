@@ -1,6 +1,6 @@
 """Who does what next: answers to agents, early stops, and the end of what has gone silent.
 
-Each function is one transaction, so that no two agents get the same trial, and a server that is killed
+What is issued is issued in one transaction, so that no two agents get the same trial, and a server that is killed
 in between has either issued a trial or not.
 """
 
@@ -11,6 +11,7 @@ from typing import Any
 from cola_sweep.retries import retries
 from cola_sweep.server import early_stop, failed, names, states, trials
 from cola_sweep.server.ledger import Ledger, ledger
+from cola_sweep.server.questions import Found, Question, settle
 from cola_sweep.server.search import suggest
 from cola_sweep.server.store import Store, agents, runs, sweeps
 from cola_sweep.server.store.agents import Agent
@@ -32,16 +33,20 @@ def heartbeat(store: Store, agent_id: int, reported: Collection[str]) -> list[Co
     Raises:
         NoSuchAgent: there is none of that id.
     """
-    with store.write():
-        agent = agents.by_id(store, agent_id)
-        sweep = sweeps.by_id(store, agent.sweep_id) if agent else None
-        if agent is None or sweep is None:
-            raise NoSuchAgent(f"no agent {agent_id}")
-        agents.set_state(store, agent.id, "RUNNING", heartbeat=True)
-        sweeps.update(store, sweep.id, heartbeat_at=store.now())
-        agents.report(store, agent.id, set(reported))
-        expire(store)
-        return _answer(store, agent, sweep, reported)
+
+    def attempt(found: Found | None) -> list[Command] | Question:
+        with store.write():
+            agent = agents.by_id(store, agent_id)
+            sweep = sweeps.by_id(store, agent.sweep_id) if agent else None
+            if agent is None or sweep is None:
+                raise NoSuchAgent(f"no agent {agent_id}")
+            agents.set_state(store, agent.id, "RUNNING", heartbeat=True)
+            sweeps.update(store, sweep.id, heartbeat_at=store.now())
+            agents.report(store, agent.id, set(reported))
+            expire(store)
+            return _answer(store, agent, sweep, reported, found)
+
+    return settle(attempt) or []
 
 
 def on_stream(store: Store, run: Run, body: Mapping[str, Any]) -> None:
@@ -124,11 +129,13 @@ def enqueue(
     return run
 
 
-def _answer(store: Store, agent: Agent, sweep: Sweep, reported: Collection[str]) -> list[Command]:
+def _answer(
+    store: Store, agent: Agent, sweep: Sweep, reported: Collection[str], found: Found | None
+) -> list[Command] | Question:
     stopping = {name for name in reported if (r := runs.get(store, sweep.project_id, name)) and r.stop_requested}
     answer = states.answer(sweep.state, reported, stopping)
     if answer.verb == "next":
-        return _exit(store, agent) if failed.dismissed(store, agent) else _next(store, agent, sweep)
+        return _exit(store, agent) if failed.dismissed(store, agent) else _next(store, agent, sweep, found)
     if answer.verb == "exit":
         # What was under way when its sweep was finished, or stopped, comes to its end, elsewhere if need be.
         queued = _queued(store, sweep) if sweep.state == "FINISHED" else None
@@ -146,8 +153,11 @@ def _exit(store: Store, agent: Agent) -> list[Command]:
     return [{"type": "exit"}]
 
 
-def _next(store: Store, agent: Agent, sweep: Sweep) -> list[Command]:
-    """The next trial as a command; `exit` and a finished sweep if there is none; nothing if there may be one later."""
+def _next(store: Store, agent: Agent, sweep: Sweep, found: Found | None) -> list[Command] | Question:
+    """The next trial as a command; `exit` and a finished sweep if there is none; nothing if there may be one later.
+
+    A question, if the search computes for long and its answer was not `found` yet.
+    """
     spec = trials.spec_of(sweep.config)
     kept = ledger(store, sweep)
     if returned := agents.returned_runs(store, sweep.id):
@@ -165,8 +175,12 @@ def _next(store: Store, agent: Agent, sweep: Sweep) -> list[Command]:
         if spec is None or not searched:
             return []
         number = runs.next_number(store, sweep.project_id, sweep.id)
-        told = [*kept.trials.values(), *kept.prior]
-        if suggestion := suggest(spec, told, sweep.seed, number - 1, kept.taken.keys):
+        told, of = [*kept.trials.values(), *kept.prior], (sweep.name, sweep.config, number)
+        if spec.method != "bayes":
+            found = Found(of, suggest(spec, told, sweep.seed, number - 1, kept.taken.keys))
+        elif found is None or found.of != of:
+            return Question(of, spec, told, sweep.seed, number - 1, set(kept.taken.keys))
+        if suggestion := found.suggestion:
             run = enqueue(store, sweep, trials.wrapped(suggestion.params), number=number)
             return _issue(store, agent, sweep, spec, run)
     if times and (commands := _retry(store, agent, sweep, kept, own=True)):
