@@ -25,7 +25,8 @@ def test_the_server_is_loaded_while_pages_follow_it(tmp_path: Path) -> None:
     logging = {"count": 2, "steps": 20, "seconds": 1}
     rows = pages.live(tmp_path, count=3, logging=logging, heartbeat=heartbeat)
     assert [row.what.split()[:3] for row in rows if row.target] == [
-        ["2", "runs", "logging:"], ["resident", "MiB", "after"], ["random,", "12-16", "runs,"]
+        ["2", "runs", "logging:"], ["resident", "MiB", "after"], ["random,", "12-16", "runs,"],
+        ["heartbeats", "a", "second,"],
     ]  # fmt: skip
     answers = re.fullmatch(r"3 pages: the median of (\d+) answers", rows[-1].what)
     assert answers is not None

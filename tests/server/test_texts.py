@@ -1,10 +1,15 @@
 """JSON texts of clients: what is kept can be read again, wherever that is."""
 
+import doctest
 from typing import Any
 
 import pytest
 
 from cola_sweep.server import texts
+
+
+def test_its_examples_hold() -> None:
+    assert doctest.testmod(texts) == doctest.TestResults(failed=0, attempted=3)
 
 
 def nested(depth: int) -> str:
