@@ -26,7 +26,7 @@ from tests.drills.world import PROJECT, World, wait_for
 Faults = Counter[str]
 LONGER_THAN_ANY_SILENCE = max(served.RUN_SILENCE, served.AGENT_SILENCE, served.START_LIMIT) + 3
 MINUTE = 63
-# The stock client took 13 minutes for 284 MB of console on a quiet machine, one core its own.
+# The stock client took 56 minutes for it on a busy machine, one core nearly its own.
 GIGABYTE_SECONDS = 7200.0
 UNREAD = "its encoder cannot be read"
 RETRIES = 2

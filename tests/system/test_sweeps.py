@@ -215,7 +215,6 @@ def test_the_sweep_file_for_optuna_does_all_it_says(
     assert f"1 of 2 runs of the earlier sweep {search['earlier'][0]} suit this one; 1: " in said, said
     (new,) = enqueued(said)
     assert new["lr"] != 1e-4, "the recipe is known"
-    assert "Trial 1 finished with value: " in said, said
     assert agent.wait(300) == 0
 
 
